@@ -1,0 +1,187 @@
+"""Strict settings: YAML and `--set a.b=c` -> frozen pydantic models; all problems at once, with the nearest known name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError
+from pydantic_core import ErrorDetails
+
+from wakesmith import registry
+from wakesmith.errors import ConfigError, WakesmithError
+
+
+class Settings(BaseModel):
+    """Base of every settings model: unknown keys and wrong types are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
+
+
+class PartSettings(Settings):
+    """Base of a part's `Config`; `name` says which part it is."""
+
+    name: str
+
+
+class PartOf:
+    """Mark of a field that holds the settings of a part: `Annotated[PartSettings, PartOf("students")]`."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+Voice = Annotated[SerializeAsAny[PartSettings], PartOf("voices")]
+Source = Annotated[SerializeAsAny[PartSettings], PartOf("importers")]
+Effect = Annotated[SerializeAsAny[PartSettings], PartOf("augment")]
+Features = Annotated[SerializeAsAny[PartSettings], PartOf("features")]
+Teacher = Annotated[SerializeAsAny[PartSettings], PartOf("teachers")]
+Student = Annotated[SerializeAsAny[PartSettings], PartOf("students")]
+Loss = Annotated[SerializeAsAny[PartSettings], PartOf("losses")]
+
+
+def part(kind: str, name: str, **options: Any) -> PartSettings:
+    """Settings of a part by name: `part("students", "ds_cnn", width=48)`."""
+    return parse_part(kind, {"name": name, **options}, kind)
+
+
+def parse_part(kind: str, data: Any, where: str) -> PartSettings:
+    problems: list[str] = []
+    settings = _part(kind, data, where, problems)
+    _stop_at(problems)
+    assert settings is not None
+    return settings
+
+
+def parse(model: type[Settings], data: Mapping[str, Any], source: str = "configuration") -> Any:
+    """Plain values -> a settings model. Raises one ConfigError that lists every problem."""
+    problems: list[str] = []
+    settings = _validate(model, data, "", problems)
+    _stop_at(problems, source)
+    return settings
+
+
+def _stop_at(problems: list[str], source: str = "configuration") -> None:
+    if len(problems) == 1:
+        raise ConfigError(f"{source}: {problems[0]}")
+    if problems:
+        raise ConfigError(f"{source}: {len(problems)} problems:\n" + "\n".join(f"  - {line}" for line in problems))
+
+
+def _part(kind: str, data: Any, where: str, problems: list[str]) -> PartSettings | None:
+    if isinstance(data, PartSettings):
+        return data
+    if isinstance(data, str):
+        data = {"name": data}
+    if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+        problems.append(f"{where}: expected a name or a mapping with 'name', one of {', '.join(registry.names(kind))}.")
+        return None
+    try:
+        model = registry.load(kind, data["name"]).Config
+    except WakesmithError as error:
+        problems.append(f"{where}: {error}")
+        return None
+    except ModuleNotFoundError as error:
+        problems.append(f"{where}: '{data['name']}' needs the package {error.name}. Install it: pip install 'wakesmith[all]'")
+        return None
+    return _validate(model, data, where, problems)  # type: ignore[no-any-return]
+
+
+def _validate(model: type[Settings], data: Any, where: str, problems: list[str]) -> Any:
+    if isinstance(data, model):
+        return data
+    if not isinstance(data, Mapping):
+        problems.append(f"{where or 'configuration'}: expected a mapping of keys to values, got {data!r}.")
+        return None
+    before = len(problems)
+    values = dict(data)
+    for key, field in model.model_fields.items():
+        if key in values:
+            values[key] = _nested(field, values[key], f"{where}.{key}".lstrip("."), problems)
+    known = [key for key in values if not (key in model.model_fields and values[key] is None and data[key] is not None)]
+    try:
+        return model.model_validate({key: values[key] for key in known})
+    except ValidationError as error:
+        fallen = {key for key in values if key not in known}
+        for detail in error.errors():
+            if not (detail["loc"] and detail["loc"][0] in fallen):
+                problems.append(_told(detail, model, where))
+        if len(problems) == before:
+            problems.append(str(error))
+        return None
+
+
+def _nested(field: Any, value: Any, where: str, problems: list[str]) -> Any:
+    """Settings inside settings are validated first, so that their problems are told under their own path."""
+    marks = [mark for mark in field.metadata if isinstance(mark, PartOf)]
+    if marks:
+        return None if value is None else _part(marks[0].kind, value, where, problems)
+    annotation = field.annotation
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return _validate(annotation, value, where, problems)
+    if get_origin(annotation) is list and isinstance(value, list):
+        (inner,) = get_args(annotation)
+        marks = [mark for mark in getattr(inner, "__metadata__", ()) if isinstance(mark, PartOf)]
+        if marks:
+            parts = [_part(marks[0].kind, item, f"{where}.{i}", problems) for i, item in enumerate(value)]
+            return None if None in parts else parts
+    return value
+
+
+def _told(detail: ErrorDetails, model: type[Settings], where: str) -> str:
+    path = ".".join([where, *map(str, detail["loc"])]).strip(".")
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(detail["loc"][-1]), list(model.model_fields), n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known here: {', '.join(model.model_fields)}."
+        return f"{path}: unknown key. {hint}"
+    message = detail["msg"].removeprefix("Value error, ").rstrip(".")
+    given = "" if detail["type"] == "missing" else f" (given: {detail['input']!r})"
+    return f"{path or 'configuration'}: {message}{given}."
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file of plain values."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file. Check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}). Mend that line.") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected keys and values, got a {type(data).__name__}.")
+    return data
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` wins; mappings are merged, except where they name another part."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        other_part = isinstance(value, Mapping) and isinstance(old, Mapping) and value.get("name", old.get("name")) != old.get("name")
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both and not other_part else value  # type: ignore[arg-type]
+    return merged
+
+
+def assignment(text: str) -> dict[str, Any]:
+    """`a.b=c` -> {"a": {"b": c}}, the value read as YAML."""
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set {text}: expected key=value, as in student.width=48.")
+    try:
+        nested: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text}: the value is not YAML.") from error
+    for key in reversed(path.split(".")):
+        nested = {key: nested}
+    return dict(nested)
+
+
+def to_yaml(settings: Settings) -> str:
+    """All values, defaults included, as YAML."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
