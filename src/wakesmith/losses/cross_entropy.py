@@ -1,0 +1,35 @@
+"""Cross-entropy with the hard labels; label smoothing after Szegedy et al. 2016 (arXiv 1512.00567, section 7)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from wakesmith.config import PartSettings
+from wakesmith.losses._base import Answers, Loss
+
+
+class Config(PartSettings):
+    name: str = "cross_entropy"
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+
+
+class CrossEntropy(Loss):
+    """Its weight is what the distillation terms leave: 1 - alpha."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.label_smoothing = config.label_smoothing
+
+    def weight(self, step: int) -> float:
+        return 1.0
+
+    def forward(self, answers: Answers) -> Tensor:
+        return functional.cross_entropy(
+            answers.logits.float(), answers.labels, reduction="none", label_smoothing=self.label_smoothing
+        )
+
+
+def build(config: Config, student_size: int, teacher_size: int) -> CrossEntropy:
+    return CrossEntropy(config)

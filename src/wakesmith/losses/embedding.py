@@ -1,0 +1,40 @@
+"""The student's embedding, through a linear projector, points where the teacher's does: 1 - cosine (after FitNets, arXiv 1412.6550).
+
+The projector is trained and saved with the student and is left behind at export.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wakesmith.config import PartSettings
+from wakesmith.losses._base import Answers, Loss, warmed
+
+
+class Config(PartSettings):
+    name: str = "embedding"
+    weight: float = Field(default=0.5, ge=0.0)
+    warm_up_steps: int = Field(default=50, ge=0)
+
+
+class Embedding(Loss):
+    needs_teacher = True
+
+    def __init__(self, config: Config, student_size: int, teacher_size: int) -> None:
+        super().__init__()
+        self.full, self.warm_up_steps = config.weight, config.warm_up_steps
+        self.projector = nn.Linear(student_size, teacher_size)
+
+    def weight(self, step: int) -> float:
+        return warmed(self.full, step, self.warm_up_steps)
+
+    def forward(self, answers: Answers) -> Tensor:
+        assert answers.teacher_embedding is not None
+        projected = self.projector(answers.embedding).float()  # (B, D of the teacher)
+        return 1.0 - functional.cosine_similarity(projected, answers.teacher_embedding.float(), dim=-1)
+
+
+def build(config: Config, student_size: int, teacher_size: int) -> Embedding:
+    return Embedding(config, student_size, teacher_size)
