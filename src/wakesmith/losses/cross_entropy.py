@@ -10,6 +10,9 @@ from wakesmith.config import PartSettings
 from wakesmith.losses._base import Answers, Loss
 
 
+NEEDS_TEACHER = False
+
+
 class Config(PartSettings):
     name: str = "cross_entropy"
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -13,6 +13,9 @@ from wakesmith.config import PartSettings
 from wakesmith.losses._base import Answers, Loss, warmed
 
 
+NEEDS_TEACHER = True
+
+
 class Config(PartSettings):
     name: str = "embedding"
     weight: float = Field(default=0.5, ge=0.0)
@@ -20,7 +23,7 @@ class Config(PartSettings):
 
 
 class Embedding(Loss):
-    needs_teacher = True
+    needs_teacher = NEEDS_TEACHER
 
     def __init__(self, config: Config, student_size: int, teacher_size: int) -> None:
         super().__init__()

@@ -10,6 +10,9 @@ from wakesmith.config import PartSettings
 from wakesmith.losses._base import Answers, Loss, warmed
 
 
+NEEDS_TEACHER = True
+
+
 class Config(PartSettings):
     name: str = "kd"
     alpha: float = Field(default=0.9, ge=0.0, le=1.0)
@@ -26,7 +29,7 @@ def kl_rows(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tenso
 
 
 class KnowledgeDistillation(Loss):
-    needs_teacher = True
+    needs_teacher = NEEDS_TEACHER
 
     def __init__(self, config: Config) -> None:
         super().__init__()

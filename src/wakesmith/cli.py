@@ -1,0 +1,202 @@
+"""The command line: one sub-command a step. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Wakesmith forges wake words.")
+
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a setting, as in --set student.width=48. May be repeated.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder, as forge or plan made it.")]
+Phrase = Annotated[str, typer.Argument(help="The wake phrase, as it is written.")]
+Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/PHRASE.")]
+Preset = Annotated[str, typer.Option(help="quick (5 minutes), standard (30 minutes), or a YAML file.")]
+Config = Annotated[Path | None, typer.Option(help="A YAML file of settings, over the preset.")]
+Folders = Annotated[list[str] | None, typer.Option(help="Folder of recordings, or a CSV/JSONL manifest. May be repeated.")]
+Teacher = Annotated[str | None, typer.Option(help="A teacher by name, with a local folder or hub id after a colon: whisper:FOLDER.")]
+
+
+@app.command()
+def forge(
+    phrase: Phrase, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
+    negatives: Folders = None, noise: Folders = None, rooms: Folders = None, test_recordings: Folders = None, set_: Set = None,
+) -> None:  # fmt: skip
+    """The whole road: a phrase becomes a tested detector. Interrupted and started again, it goes on where it stopped."""
+    from wakesmith.steps import forge as step
+
+    folder = out or _default_out(phrase)
+    recipe = _recipe(phrase, preset, config, teacher, negatives, noise, rooms, test_recordings, set_)
+    bundle = step.run(recipe, folder)
+    _show_report(folder)
+    typer.echo(f"bundle: {bundle}\nreport: {folder / 'evaluate' / 'report.html'}\ntry it: wakesmith detect {bundle} FILE.wav")
+
+
+@app.command()
+def plan(
+    phrase: Phrase, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
+    negatives: Folders = None, noise: Folders = None, rooms: Folders = None, test_recordings: Folders = None, set_: Set = None,
+) -> None:  # fmt: skip
+    """Write the run folder's config.yaml and stop, to read it or to run the steps one by one."""
+    from wakesmith.steps import forge as step
+
+    folder = out or _default_out(phrase)
+    step.plan(_recipe(phrase, preset, config, teacher, negatives, noise, rooms, test_recordings, set_), folder)
+    typer.echo(f"{folder / 'config.yaml'}: written. Next: wakesmith speak {folder}")
+
+
+def _recipe(
+    phrase: str, preset: str, config: Path | None, teacher: str | None, negatives: list[str] | None, noise: list[str] | None,
+    rooms: list[str] | None, test_recordings: list[str] | None, set_: list[str] | None,
+) -> Any:  # fmt: skip
+    from wakesmith.config import assignment, merge, read_yaml
+    from wakesmith.steps import _recipe
+
+    own = read_yaml(config) if config else {}
+    own = merge(own, {"phrase": phrase})
+    if teacher:
+        name, _, path = teacher.partition(":")
+        own = merge(own, {"teacher": {"name": name, **({"path": path} if path else {})}})
+    sources = [
+        *(_source(path, "speech") for path in negatives or []),
+        *(_source(path, "noise") for path in noise or []),
+        *(_source(path, "room") for path in rooms or []),
+        *(_source(path, "wake", split="test") for path in test_recordings or []),
+    ]
+    if sources:
+        own = merge(own, {"data": {"sources": [*(own.get("data") or {}).get("sources", []), *sources]}})
+    for text in set_ or []:
+        own = merge(own, assignment(text))
+    return _recipe.load(own, preset=preset)
+
+
+def _source(path: str, label: str, **options: str) -> dict[str, Any]:
+    """A folder, a manifest, or FOLDER:LABEL to keep only one label of a manifest."""
+    importer = "manifest_csv" if Path(path).suffix.lower() in (".csv", ".jsonl") else "wav_folders"
+    return {"name": importer, "path": path, "label": label, **options}
+
+
+def _default_out(phrase: str) -> Path:
+    return Path("runs") / ("_".join("".join(c if c.isalnum() else " " for c in phrase).lower().split()) or "phrase")
+
+
+def _step_command(name: str, text: str) -> None:
+    def command(run: RunFolder, set_: Set = None) -> None:
+        from wakesmith.config import assignment, merge, read_yaml
+        from wakesmith.steps import _recipe
+        from wakesmith.steps import forge as step
+
+        values = read_yaml(run / "config.yaml")
+        for item in set_ or []:
+            values = merge(values, assignment(item))
+        typer.echo(step.one(_recipe.load(values), run, name))
+        if name == "evaluate":
+            _show_report(run)
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+for _name, _text in {
+    "speak": "Voices say the phrase, near misses and sentences.",
+    "prepare": "Recordings become 16 kHz mono clips in train, dev and test.",
+    "views": "Augmented hearings of each clip, drawn by clip, view and seed.",
+    "teach": "Train the head of the teacher, calibrate it, and put it to the gate.",
+    "label": "The teacher answers every view once.",
+    "train": "The student learns from labels and the teacher's answers.",
+    "export": "The student becomes a bundle: one ONNX file and its card.",
+    "evaluate": "The bundle hears continuous audio; the report is written.",
+}.items():
+    _step_command(_name, _text)
+
+
+@app.command()
+def detect(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    files: Annotated[list[Path], typer.Argument(help="Sound files.")],
+    threshold: Annotated[float | None, typer.Option(help="Instead of the one in the card.", min=0.0, max=1.0)] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Where the wake word is heard in sound files."""
+    import json as encoder
+
+    from wakesmith import audio
+    from wakesmith.runtime.detector import Detector
+
+    detector = Detector.load(bundle, threshold)
+    for path in files:
+        detector.reset()
+        found = detector.process(audio.read(path)) + detector.finish()
+        if json:
+            rows = [{"time_s": round(hit.time_s, 3), "score": round(hit.score, 4)} for hit in found]
+            typer.echo(encoder.dumps({"file": str(path), "detections": rows}))
+            continue
+        typer.echo(f"{path}: {len(found)} detection{'' if len(found) == 1 else 's'}")
+        for hit in found:
+            typer.echo(f"  {hit.time_s:8.2f} s  score {hit.score:.3f}")
+
+
+@app.command()
+def listen(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    device: Annotated[str | None, typer.Option(help="Name or number of the microphone.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Instead of the one in the card.", min=0.0, max=1.0)] = None,
+) -> None:
+    """Listen at the microphone until Ctrl-C."""
+    from wakesmith.steps import listen as step
+
+    step.run(bundle, device, threshold)
+
+
+@app.command()
+def parts(kind: Annotated[str | None, typer.Argument(help="voices, importers, augment, features, teachers, ...")] = None) -> None:
+    """The parts there are, by kind."""
+    from wakesmith import registry
+    from wakesmith.errors import ConfigError
+
+    if kind is not None and kind not in registry.KINDS:
+        raise ConfigError(registry.unknown("parts", kind, list(registry.KINDS)))
+    for one in [kind] if kind else registry.KINDS:
+        typer.echo(f"{one}: {', '.join(registry.names(one))}")
+
+
+def _show_report(folder: Path) -> None:
+    import json
+
+    from wakesmith import report
+
+    typer.echo(report.table(json.loads((folder / "evaluate" / "report.json").read_text(encoding="utf-8"))))
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one clear message and exit code 2."""
+    sys.exit(guarded(app))
+
+
+def guarded(command: Callable[..., Any]) -> int:
+    from wakesmith.errors import WakesmithError
+
+    try:
+        command()
+    except WakesmithError as error:
+        typer.echo(f"wakesmith: {error}", err=True)
+        return 2
+    except KeyboardInterrupt:
+        typer.echo("wakesmith: interrupted. The same command goes on from here.", err=True)
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = error.filename or "the run folder"
+        typer.echo(f"wakesmith: {where}: {error.strerror}. What was made is kept; mend it and run the same command.", err=True)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    main()

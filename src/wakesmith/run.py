@@ -1,0 +1,110 @@
+"""The run folder: one sub-folder a step, each with a stamp of what it was made from, so that what is whole is never made again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from wakesmith.errors import WakesmithError
+
+CONFIG = "config.yaml"
+BEGUN, WHOLE = "begun.json", "whole.json"
+KEPT_ASIDE = ("teach", "train", "bundle", "evaluate")
+"""Steps whose outdated output is moved to `old/`; that of the others is large and made again in minutes."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder of a run. A step is whole when its stamp holds the fingerprint of the settings and steps that it comes from."""
+
+    folder: Path
+
+    @staticmethod
+    def open(folder: Path) -> Run:
+        """Make the folder, or take an earlier run up. A folder of something else is refused."""
+        if folder.exists() and not folder.is_dir():
+            raise WakesmithError(f"{folder}: is a file, not a folder. Name another: --out FOLDER")
+        strangers = [] if not folder.exists() else [path.name for path in folder.iterdir()]
+        if strangers and not (folder / CONFIG).exists():
+            raise WakesmithError(f"{folder}: not empty and not a run of wakesmith (it holds {strangers[0]}). Name another: --out FOLDER")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WakesmithError(f"{folder}: cannot be made ({error.strerror}). Name another: --out FOLDER") from error
+        return Run(folder)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder for this process; a second one is refused. The lock goes with the process, however it ends."""
+        with (self.folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise WakesmithError(f"{self.folder}: another process is at work here. Wait for it, or use --out FOLDER") from error
+            yield
+
+    def begin(self, step: str, fingerprint: str) -> bool:
+        """-> True when the step has to run. Output of other settings is cleared away first, output of the same is taken up."""
+        folder = self.folder / step
+        if stamp(folder / WHOLE) == fingerprint:
+            return False
+        if folder.exists() and stamp(folder / BEGUN) != fingerprint:
+            self.clear(step)
+        folder.mkdir(exist_ok=True)
+        write_json(folder / BEGUN, {"fingerprint": fingerprint})
+        return True
+
+    def clear(self, step: str) -> None:
+        folder = self.folder / step
+        made_by = stamp(folder / WHOLE)
+        if step in KEPT_ASIDE and made_by:
+            old = self.folder / "old" / f"{step}-{made_by[:8]}"
+            old.parent.mkdir(exist_ok=True)
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+        else:
+            shutil.rmtree(folder)
+
+    def finish(self, step: str, fingerprint: str, took_s: float) -> None:
+        write_json(self.folder / step / WHOLE, {"fingerprint": fingerprint, "took_s": round(took_s, 1), "versions": versions()})
+
+    def is_whole(self, step: str, fingerprint: str) -> bool:
+        return stamp(self.folder / step / WHOLE) == fingerprint
+
+
+def stamp(path: Path) -> str | None:
+    """The fingerprint in a stamp file; None when it is not there or was cut short."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Aside first, then renamed."""
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def fingerprint(*parts: Any) -> str:
+    """Hex digest of plain values, the same on every machine."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """What made a run: this package, Python and what the numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in ("wakesmith", "numpy", "torch", "transformers", "onnxruntime", "soxr"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -1,0 +1,95 @@
+"""The recipe: every setting of a run, one section a step. `forge` writes it into the run folder as config.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from wakesmith import run
+from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, parse, part, read_yaml
+from wakesmith.errors import ConfigError
+from wakesmith.steps import evaluate, export, label, prepare, speak, teach, train, views
+
+PRESETS = Path(__file__).parent.parent / "presets"
+
+
+class Recipe(Settings):
+    phrase: str
+    """What wakes the device, as it is written."""
+    language: str = "en"
+    """espeak-ng's name of the language."""
+    seed: int = Field(default=1, ge=0)
+    speak: speak.Settings = speak.Settings()
+    data: prepare.Settings = prepare.Settings()
+    views: views.Settings = views.Settings()
+    teacher: Teacher = Field(default_factory=lambda: part("teachers", "moonshine"))
+    teach: teach.Settings = teach.Settings()
+    label: label.Settings = label.Settings()
+    features: Features = Field(default_factory=lambda: part("features", "log_mel"))
+    student: Student = Field(default_factory=lambda: part("students", "ds_cnn"))
+    losses: list[Loss] = Field(default_factory=lambda: [part("losses", name) for name in ("cross_entropy", "kd", "embedding")])
+    train: train.Settings = train.Settings()
+    export: export.Settings = export.Settings()
+    evaluate: evaluate.Settings = evaluate.Settings()
+
+    @field_validator("phrase")
+    @classmethod
+    def _letters(cls, phrase: str) -> str:
+        if not any(letter.isalpha() for letter in phrase):
+            raise ValueError("a wake phrase needs letters, as in 'hey nova'")
+        return phrase
+
+
+STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    # step: (sections of the recipe it reads, steps it reads from)
+    "speak": (("phrase", "language", "seed", "speak"), ()),
+    "prepare": (("seed", "data", "phrase"), ("speak",)),
+    "views": (("seed", "views"), ("prepare",)),
+    "teach": (("seed", "teacher", "teach"), ("views",)),
+    "label": (("label",), ("teach",)),
+    "train": (("seed", "features", "student", "losses", "train"), ("label",)),
+    "export": (("phrase", "language", "export"), ("train",)),
+    "evaluate": (("seed", "evaluate"), ("export", "prepare")),
+}
+FOLDERS = {"export": "bundle"}
+"""Where a step's output lies, when not under its own name."""
+
+
+def needs(recipe: Recipe, step: str) -> tuple[str, ...]:
+    """The steps whose output a step reads; without distillation no teacher is asked."""
+    if step == "train" and not recipe.train.distil:
+        return ("views",)
+    return STEPS[step][1]
+
+
+def road(recipe: Recipe, last: str = "evaluate") -> list[str]:
+    """The steps up to `last`, in the order they run."""
+    needed = {last}
+    for step in reversed(STEPS):
+        if step in needed:
+            needed.update(needs(recipe, step))
+    return [step for step in STEPS if step in needed]
+
+
+def fingerprint(recipe: Recipe, step: str) -> str:
+    """Of the settings that a step reads and of the steps before it."""
+    sections, before = STEPS[step][0], needs(recipe, step)
+    data = recipe.model_dump(mode="json", include=set(sections))
+    return run.fingerprint(step, data, [fingerprint(recipe, earlier) for earlier in before])
+
+
+def load(*layers: dict[str, Any], preset: str | None = None) -> Recipe:
+    """Preset under the given layers, later ones winning. Raises ConfigError with every problem."""
+    values: dict[str, Any] = {}
+    if preset is not None:
+        known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+        path = Path(preset) if preset.endswith((".yaml", ".yml")) else PRESETS / f"{preset}.yaml"
+        if not path.exists():
+            raise ConfigError(f"--preset {preset}: there are {', '.join(known)}, or a YAML file of your own.")
+        values = read_yaml(path)
+    for layer in layers:
+        values = merge(values, layer)
+    recipe: Recipe = parse(Recipe, values)
+    return recipe

@@ -1,0 +1,59 @@
+"""`forge`: the whole road, a step at a time; what is whole is passed over."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wakesmith.config import to_yaml
+from wakesmith.errors import WakesmithError
+from wakesmith.progress import say
+from wakesmith.run import CONFIG, Run
+from wakesmith.steps import _recipe
+
+if TYPE_CHECKING:
+    from wakesmith.steps._recipe import Recipe
+
+
+def run(recipe: Recipe, folder: Path) -> Path:
+    """Phrase to tested bundle in one run folder. -> the bundle's folder."""
+    steps = _recipe.road(recipe)
+    place = plan(recipe, folder)
+    with place.alone():
+        for number, step in enumerate(steps, start=1):
+            go(recipe, place, step, f"[{number}/{len(steps)}] ")
+    return folder / "bundle"
+
+
+def plan(recipe: Recipe, folder: Path) -> Run:
+    """Write the recipe into the run folder."""
+    place = Run.open(folder)
+    aside = folder / (CONFIG + ".part")
+    aside.write_text(to_yaml(recipe), encoding="utf-8")
+    aside.replace(folder / CONFIG)
+    return place
+
+
+def one(recipe: Recipe, folder: Path, step: str) -> Path:
+    """A single step; the ones that it reads from must be whole."""
+    place = Run.open(folder)
+    for earlier in _recipe.needs(recipe, step):
+        if not place.is_whole(_recipe.FOLDERS.get(earlier, earlier), _recipe.fingerprint(recipe, earlier)):
+            raise WakesmithError(f"{folder}: '{step}' reads from '{earlier}', which is not whole here. Run: wakesmith {earlier} {folder}")
+    plan(recipe, folder)
+    with place.alone():
+        go(recipe, place, step)
+    return folder / _recipe.FOLDERS.get(step, step)
+
+
+def go(recipe: Recipe, place: Run, step: str, number: str = "") -> None:
+    stamp, name = _recipe.fingerprint(recipe, step), _recipe.FOLDERS.get(step, step)
+    if not place.begin(name, stamp):
+        say(f"{number}{step}: whole, nothing to do")
+        return
+    say(f"{number}{step}")
+    started = time.monotonic()
+    importlib.import_module(f"wakesmith.steps.{step}").run(recipe, place.folder)
+    place.finish(name, stamp, time.monotonic() - started)
