@@ -142,6 +142,21 @@ def detect(
 
 
 @app.command()
+def say(
+    phrase: Phrase,
+    path: Annotated[Path, typer.Argument(help="The file to write: .wav or .flac.")],
+    voice: Annotated[str, typer.Option(help="One of: wakesmith parts voices.")] = "espeak",
+    speaker: Annotated[str | None, typer.Option(help="One of the voice's speakers.")] = None,
+    before: Annotated[str | None, typer.Option(help="Something to say before the phrase.")] = None,
+    seed: Annotated[int, typer.Option(help="Of rate and pitch.")] = 1,
+) -> None:
+    """A voice says a phrase into a file."""
+    from wakesmith.steps import say as step
+
+    typer.echo(step.run(phrase, path, voice, speaker, before, seed))
+
+
+@app.command()
 def listen(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     device: Annotated[str | None, typer.Option(help="Name or number of the microphone.")] = None,

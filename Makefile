@@ -1,0 +1,40 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+
+.PHONY: demo test test-all check clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo      environment, then a wake word forged, tested and heard (about 5 minutes after installation)"
+	@echo "make test      quick tests"
+	@echo "make test-all  with the slow tier: end-to-end and real data"
+	@echo "make check     format, lint, types, quick tests"
+
+$(VENV)/ready: pyproject.toml constraints/py311.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/py311.txt -e '.[all,dev]'
+	@touch $@
+
+demo: $(VENV)/ready
+	$(BIN)/wakesmith forge "hey nova" --preset quick --out $(DEMO)
+	$(BIN)/wakesmith say "hey nova" $(DEMO)/unheard.wav --voice hibari --before "Good morning. The train leaves at nine."
+	@echo "A voice that took no part in training says: Good morning. The train leaves at nine. Hey nova."
+	$(BIN)/wakesmith detect $(DEMO)/bundle $(DEMO)/unheard.wav
+	@echo "The whole report: $(DEMO)/evaluate/report.html"
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(VENV)/ready
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m "not slow"
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,32 @@
+"""`say`: one voice says one phrase into a file, to hear it or to try a detector on a voice that took no part in training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from wakesmith import audio, config, registry
+from wakesmith.errors import ConfigError
+from wakesmith.rng import rng
+from wakesmith.voices._base import Utterance
+
+PAUSE_S = 0.5
+
+
+def run(phrase: str, path: Path, voice: str, speaker: str | None, before: str | None, seed: int) -> Path:
+    """Write `before`, a pause, and the phrase, with half a second of silence on both ends."""
+    if path.suffix.lower() not in (".wav", ".flac"):
+        raise ConfigError(f"{path}: expected a name that ends in .wav or .flac.")
+    made = registry.build("voices", config.part("voices", voice))
+    speakers = made.speakers()
+    if speaker is not None and speaker not in speakers:
+        raise ConfigError(registry.unknown("--speaker", speaker, speakers))
+    chosen = speaker or speakers[0]
+    pause = np.zeros(round(PAUSE_S * audio.SAMPLE_RATE_HZ), np.float32)
+    sound = [pause]
+    for number, text in enumerate(filter(None, (before, phrase))):
+        sound += [made.say(Utterance(text), chosen, rng(seed, "say", number)), pause]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    audio.write(path, np.concatenate(sound))
+    return path
