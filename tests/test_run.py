@@ -1,0 +1,71 @@
+"""The run folder: what is whole is kept, what is outdated is made again, strangers are refused."""
+
+import pytest
+
+from wakesmith.errors import WakesmithError
+from wakesmith.run import CONFIG, Run, fingerprint
+
+
+def place(tmp_path):
+    run = Run.open(tmp_path / "run")
+    (run.folder / CONFIG).touch()
+    return run
+
+
+def made(run, step, stamp):
+    assert run.begin(step, stamp)
+    (run.folder / step / "made").write_text(stamp)
+    run.finish(step, stamp, 1.0)
+
+
+def test_a_whole_step_is_not_begun_again(tmp_path):
+    run = place(tmp_path)
+    made(run, "views", "a")
+
+    assert not run.begin("views", "a")
+
+
+def test_an_interrupted_step_keeps_what_it_has(tmp_path):
+    run = place(tmp_path)
+    run.begin("views", "a")
+    (run.folder / "views" / "half").touch()
+
+    assert run.begin("views", "a")
+    assert (run.folder / "views" / "half").exists()
+
+
+def test_outdated_output_is_cleared_and_results_are_kept_aside(tmp_path):
+    run = place(tmp_path)
+    made(run, "views", "aaaaaaaaaa")
+    made(run, "bundle", "bbbbbbbbbb")
+
+    assert run.begin("views", "x")
+    assert run.begin("bundle", "y")
+    assert not (run.folder / "views" / "made").exists()
+    assert (run.folder / "old" / "bundle-bbbbbbbb" / "made").exists()
+
+
+def test_half_a_stamp_counts_as_none(tmp_path):
+    run = place(tmp_path)
+    made(run, "views", "a")
+    (run.folder / "views" / "whole.json").write_text('{"finger')
+
+    assert run.begin("views", "a")
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "holiday.jpg").touch()
+
+    with pytest.raises(WakesmithError, match="holiday.jpg"):
+        Run.open(tmp_path)
+
+
+def test_a_second_process_is_refused(tmp_path):
+    run = place(tmp_path)
+
+    with run.alone(), pytest.raises(WakesmithError, match="another process"), run.alone():
+        pass
+
+
+def test_fingerprints_tell_values_apart_and_not_their_order():
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
