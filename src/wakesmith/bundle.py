@@ -1,0 +1,140 @@
+"""The shipped folder: card.json (what the model is, and where it works) beside the model file. Save, load, check."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from wakesmith import config
+from wakesmith.config import Settings
+from wakesmith.errors import BundleError, ConfigError
+
+FORMAT_VERSION = 1
+CARD = "card.json"
+MAX_CARD_BYTES = 1 << 20
+MAX_MODEL_BYTES = 1 << 29
+MAX_STATE = 10_000_000
+
+Score = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class OperatingPoint(Settings):
+    """Where a bundle fires: chosen on dev, shipped with the model."""
+
+    threshold: Score
+    """A smoothed score from here on is a detection."""
+    smoothing_window: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Mean of this many scores."""
+    refractory_s: Annotated[float, Field(ge=0.0, le=60.0)] = 1.0
+    """Quiet time after a detection."""
+    target_fa_per_hour: Annotated[float, Field(gt=0.0)] | None = None
+    """False accepts per hour that the threshold was chosen for; none when a person gave it."""
+    chosen_on: str
+    """Split, and the hours of it, that the choice rests on."""
+
+
+class Card(Settings):
+    """What a bundle says of itself. All counts are of samples at `rate_hz`, or plain numbers."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    phrase: Annotated[str, Field(min_length=1, max_length=200)]
+    language: Annotated[str, Field(min_length=1, max_length=20)]
+    labels: Annotated[list[str], Field(min_length=2, max_length=1000)]
+    """Classes inside; the score is the probability of the first."""
+    rate_hz: Annotated[int, Field(ge=8_000, le=48_000)]
+    step_samples: Annotated[int, Field(ge=1, le=160_000)]
+    """Samples that the model takes at once."""
+    scores_per_step: Annotated[int, Field(ge=1, le=1000)]
+    state_size: Annotated[int, Field(ge=1, le=MAX_STATE)]
+    receptive_samples: Annotated[int, Field(ge=1, le=4_800_000)]
+    """A score depends on this many samples before it; the runtime hears that much silence first."""
+    listens: Literal["streaming", "windowed"]
+    features: dict[str, Any]
+    """Settings of the front-end, which lies inside the model."""
+    student: dict[str, Any]
+    parameters: Annotated[int, Field(ge=1)]
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = "model.onnx"
+    """A file of this folder."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    operating_point: OperatingPoint | None = None
+    """None until `wakesmith evaluate` has chosen it."""
+    teacher: dict[str, Any] | None = None
+    data_licences: Annotated[list[str], Field(max_length=1000)] = []
+    """Licences of the recordings that the student learned from."""
+    versions: dict[str, str] = {}
+    seed: int = 0
+
+    @property
+    def step_s(self) -> float:
+        return self.step_samples / self.rate_hz
+
+    @property
+    def score_samples(self) -> int:
+        """Samples from one score to the next."""
+        return self.step_samples // self.scores_per_step
+
+
+def save_card(folder: str | Path, card: Card) -> None:
+    """Write card.json aside and rename it. The same card gives the same bytes."""
+    path = Path(folder) / CARD
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def load_card(folder: str | Path) -> Card:
+    """Read and validate card.json; the model file is not looked at. Raises BundleError."""
+    path = Path(folder) / CARD
+    if not path.is_file():
+        raise BundleError(f"{folder}: not a bundle: it holds no {CARD}. Name the folder that `wakesmith export` wrote (RUN/bundle).")
+    if path.stat().st_size > MAX_CARD_BYTES:
+        raise BundleError(f"{path}: larger than {MAX_CARD_BYTES} bytes, so no card of ours. Export the bundle again.")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: not readable as JSON ({error}). Export the bundle again.") from error
+    if isinstance(data, dict) and data.get("format_version") != FORMAT_VERSION:
+        found = data.get("format_version")
+        raise BundleError(f"{path}: format_version {found!r}, but this Wakesmith reads {FORMAT_VERSION}. Upgrade it or export again.")
+    try:
+        card: Card = config.parse(Card, data, str(path))
+    except ConfigError as error:
+        raise BundleError(f"{error} Export the bundle again.") from error
+    if card.step_samples % card.scores_per_step:
+        raise BundleError(f"{path}: step_samples {card.step_samples} is no multiple of scores_per_step {card.scores_per_step}.")
+    return card
+
+
+def check(folder: str | Path) -> Card:
+    """Validate the card, and the model file's place, size and hash. Raises BundleError."""
+    card = load_card(folder)
+    path = Path(folder) / card.model
+    if not path.is_file():
+        raise BundleError(f"{path}: the card names this model file, but it is missing. Copy the whole bundle again.")
+    if path.resolve().parent != Path(folder).resolve():
+        raise BundleError(f"{path}: points out of the bundle's folder. Put the model file itself there.")
+    if path.stat().st_size > MAX_MODEL_BYTES:
+        raise BundleError(f"{path}: larger than {MAX_MODEL_BYTES >> 20} MB, so no model of ours. Export the bundle again.")
+    if file_sha256(path) != card.sha256:
+        raise BundleError(f"{path}: its sha256 is not the card's: the file changed or is damaged. Copy the whole bundle again.")
+    return card
+
+
+def set_operating_point(folder: str | Path, point: OperatingPoint | None) -> Card:
+    """Write where the bundle fires into its card; nothing else changes."""
+    card = load_card(folder).model_copy(update={"operating_point": point})
+    save_card(folder, card)
+    return card
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")

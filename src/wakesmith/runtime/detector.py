@@ -1,0 +1,165 @@
+"""Chunks of 16 kHz samples in, detections out. What one chunk leaves over waits for the next, so their sizes change nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wakesmith import bundle
+from wakesmith.audio import to_float
+from wakesmith.bundle import Card, OperatingPoint
+from wakesmith.errors import AudioError, BundleError
+from wakesmith.runtime import engines
+
+Floats = npt.NDArray[np.float32]
+Times = npt.NDArray[np.float64]
+SAME_S = 1e-6  # times closer than this are one
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """The phrase was heard: when the smoothed score reached the threshold, and that score."""
+
+    time_s: float
+    score: float
+
+
+def smooth(scores: npt.NDArray[np.floating], window: int) -> Times:
+    """Mean of the last `window` scores, (n,) -> (n,) float64; before the first there were zeros."""
+    return _smooth_after(np.zeros(window - 1), scores)
+
+
+def _smooth_after(before: Times, scores: npt.NDArray[np.floating]) -> Times:
+    # Summed score by score, so that a long signal and its chunks give the same bits.
+    window = len(before) + 1
+    joined = np.concatenate([before, scores]).astype(np.float64)
+    total = np.zeros(len(scores))
+    for offset in range(window):
+        total += joined[offset : offset + len(scores)]
+    return total / window
+
+
+class Gate:
+    """Smoothed scores -> detections: one for each time the score comes up to the threshold, then `refractory_s` of quiet."""
+
+    def __init__(self, threshold: float, refractory_s: float) -> None:
+        self.threshold, self.refractory_s = threshold, refractory_s
+        self._quiet_until_s = -np.inf
+        self._armed = True  # the score was below the threshold since the last detection
+
+    def feed(self, times_s: Times, smoothed: Times) -> list[Detection]:
+        """(n,) seconds, (n,) smoothed scores that follow those of the last call -> detections."""
+        found: list[Detection] = []
+        above = smoothed >= self.threshold
+        turns = np.flatnonzero(np.diff(above, prepend=not above[0])) if len(above) else np.empty(0, int)
+        for start, end in zip(turns, [*turns[1:], len(above)], strict=True):
+            if not above[start]:
+                self._armed = True
+                continue
+            at = start + int(np.searchsorted(times_s[start:end], self._quiet_until_s - SAME_S))
+            if self._armed and at < end:
+                self._armed = False
+                self._quiet_until_s = float(times_s[at]) + self.refractory_s
+                found.append(Detection(float(times_s[at]), float(smoothed[at])))
+        return found
+
+
+def events(times_s: Times, smoothed: Times, threshold: float, refractory_s: float) -> list[Detection]:
+    """Detections of a whole signal: (n,) seconds, (n,) smoothed scores -> list, as the running detector gives them."""
+    return Gate(threshold, refractory_s).feed(times_s, smoothed)
+
+
+class Detector:
+    """A bundle that listens. Each detector keeps its own state: use one per stream."""
+
+    def __init__(self, card: Card, engine: engines.Engine, point: OperatingPoint | None) -> None:
+        self.card, self.point = card, point
+        self._engine = engine
+        self._silence = self._after_silence()
+        self.reset()
+
+    @classmethod
+    def load(cls, folder: str | Path, threshold: float | None = None) -> Detector:
+        """A checked bundle -> a detector at its operating point, or at `threshold` (0..1). Raises BundleError."""
+        card = bundle.check(folder)
+        engine = engines.load(Path(folder) / card.model, card)
+        return cls(card, engine, _at(card, threshold))
+
+    def reset(self) -> None:
+        """Forget everything heard; time starts at 0 again."""
+        self._state = self._silence
+        self._waiting = np.zeros(0, np.float32)
+        self._n_scores = 0
+        if self.point is not None:
+            self._before = np.zeros(self.point.smoothing_window - 1)
+            self._gate = Gate(self.point.threshold, self.point.refractory_s)
+
+    def process(self, samples: npt.ArrayLike) -> list[Detection]:
+        """Hear the next samples, (any length,) float in -1..1 or int16 -> detections, timed from the last reset."""
+        if self.point is None:
+            raise BundleError("the bundle has no operating point. Run `wakesmith evaluate`, or give a threshold: Detector.load(folder, 0.5).")
+        scores = self._hear(samples)
+        times_s = self._times(len(scores))
+        smoothed = _smooth_after(self._before, scores)
+        self._before = np.concatenate([self._before, scores])[len(scores) :]
+        return self._gate.feed(times_s, smoothed)
+
+    def scores(self, samples: npt.ArrayLike) -> tuple[Times, Floats]:
+        """A whole signal from a fresh state, (N,) -> times in seconds (n,), unsmoothed scores (n,). Ends reset."""
+        self.reset()
+        scores = self._hear(samples)
+        times_s = self._times(len(scores))
+        self.reset()
+        return times_s, scores
+
+    def _hear(self, samples: npt.ArrayLike) -> Floats:
+        """(N,) -> scores (n,) of every step that is now whole; the rest waits."""
+        heard = np.concatenate([self._waiting, _checked(samples)])
+        step = self.card.step_samples
+        n_steps = len(heard) // step
+        made = np.empty((n_steps, self.card.scores_per_step), np.float32)
+        for i, chunk in enumerate(heard[: n_steps * step].reshape(n_steps, 1, step)):
+            made[i], self._state = self._engine.step(chunk, self._state)
+        self._waiting = heard[n_steps * step :]
+        return made.reshape(-1)
+
+    def _times(self, n_new: int) -> Times:
+        """(n,) seconds at which the newest scores were due: the end of the samples they rest on."""
+        numbers = np.arange(self._n_scores + 1, self._n_scores + n_new + 1)
+        self._n_scores += n_new
+        return numbers * self.card.score_samples / self.card.rate_hz
+
+    def _after_silence(self) -> Floats:
+        # A model that has heard nothing at all is in a state that no stream brings about: let it hear silence first.
+        state = np.zeros((1, self.card.state_size), np.float32)
+        silence = np.zeros((1, self.card.step_samples), np.float32)
+        for _ in range(-(-self.card.receptive_samples // self.card.step_samples)):
+            _, state = self._engine.step(silence, state)
+        return state
+
+
+def _at(card: Card, threshold: float | None) -> OperatingPoint | None:
+    if threshold is None:
+        return card.operating_point
+    if not 0.0 < threshold <= 1.0:
+        raise BundleError(f"threshold: expected a number over 0 and up to 1, got {threshold}.")
+    if card.operating_point is None:
+        return OperatingPoint(threshold=threshold, chosen_on="given by hand")
+    return card.operating_point.model_copy(update={"threshold": threshold})
+
+
+def _checked(samples: npt.ArrayLike) -> Floats:
+    """Mono samples as float32. Raises AudioError for another shape or type, NaN, or floats that are int16 in disguise."""
+    array = np.asarray(samples)
+    if array.ndim != 1:
+        raise AudioError(f"samples: expected one channel of shape (N,), got {array.shape}. Pick or average the channels first.")
+    if array.dtype == np.int16:
+        return to_float(array)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise AudioError(f"samples: expected float in -1..1 or int16, got {array.dtype}. Convert them first.")
+    if not np.isfinite(array).all():
+        raise AudioError("samples: hold NaN or infinity. Leave these samples out.")
+    return array.astype(np.float32)

@@ -1,0 +1,47 @@
+"""Model files of ONNX: ONNX Runtime on one thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from wakesmith.bundle import Card
+from wakesmith.errors import BundleError
+
+Floats = npt.NDArray[np.float32]
+
+
+class OnnxEngine:
+    """samples (1, step_samples), state (1, S) -> scores (1, n), state (1, S)."""
+
+    def __init__(self, path: Path, card: Card) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # a step is under a millisecond: more threads only wait for one another
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no public base
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BundleError(f"{path}: ONNX Runtime cannot load it ({reason}). Export the bundle again.") from error
+        self._check(path, card)
+
+    def _check(self, path: Path, card: Card) -> None:
+        wanted = {
+            "samples": [1, card.step_samples],
+            "state": [1, card.state_size],
+            "scores": [1, card.scores_per_step],
+            "new_state": [1, card.state_size],
+        }
+        found = {value.name: value.shape for value in (*self._session.get_inputs(), *self._session.get_outputs())}
+        if found != wanted:
+            raise BundleError(f"{path}: the model has {found}, but the card promises {wanted}. Export the bundle again.")
+
+    def step(self, samples: Floats, state: Floats) -> tuple[Floats, Floats]:
+        scores, state = self._session.run(["scores", "new_state"], {"samples": samples, "state": state})
+        if not np.isfinite(scores).all():
+            raise BundleError("the model gave a score that is no number. Train it again.")
+        return scores, state

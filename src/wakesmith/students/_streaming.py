@@ -1,0 +1,131 @@
+"""Causal layers whose state is visible: a layer takes frames and the frames before them, and gives back what it must remember.
+
+Layout inside: (B, D, T, F) channels, frames, frequency bins. Nothing is padded in time: a whole clip and a stream run the same code,
+the clip with no state (the first `context` frames are used up), the stream with the state in front.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Student(nn.Module):
+    """What every student is.
+
+    forward: features (B, T, F) -> logits (B, C), embedding (B, D), both at the last frame.
+    step: features (1, t, F) with t a multiple of `hop_frames`, state (1, S) -> logits (1, t / hop_frames, C), state (1, S).
+    """
+
+    listens: str
+    hop_frames: int
+    """Frames from one score to the next."""
+    receptive_frames: int
+    """Frames that a score depends on; at most those of a view, so that a lone clip scores as it does in a stream."""
+    state_size: int
+    embedding_size: int
+
+    def initial_state(self) -> Tensor:
+        return torch.zeros(1, self.state_size)
+
+    def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+
+def last_frames(features: Tensor, n_frames: int) -> Tensor:
+    """The last `n_frames` of (B, T, F); a shorter clip gets zeros, an average sound, in front."""
+    missing = n_frames - features.shape[1]
+    if missing > 0:
+        return nn.functional.pad(features, (0, 0, missing, 0))
+    return features[:, -missing:] if missing < 0 else features
+
+
+class CausalConv(nn.Module):
+    """Convolution, batch norm, ReLU. Time: causal, by state; frequency: padded to keep F / stride bins."""
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel: tuple[int, int], *, stride: tuple[int, int] = (1, 1), dilation: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__()
+        pad_bins = (kernel[1] - 1) // 2
+        self.conv = nn.Conv2d(n_in, n_out, kernel, stride, (0, pad_bins), (dilation, 1), groups, bias=False)
+        self.norm = nn.BatchNorm2d(n_out)
+        self.context = (kernel[0] - 1) * dilation + 1 - stride[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D, context + t, F) -> (B, D', t / stride, F')"""
+        return torch.relu(self.norm(self.conv(x)))
+
+
+class Separable(nn.Module):
+    """Depthwise then pointwise convolution."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: tuple[int, int], *, stride_bins: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.depthwise = CausalConv(n_in, n_in, kernel, stride=(1, stride_bins), dilation=dilation, groups=n_in)
+        self.pointwise = CausalConv(n_in, n_out, (1, 1))
+        self.context = self.depthwise.context
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.pointwise(self.depthwise(x))
+        return out
+
+
+class MeanOverTime(nn.Module):
+    """Mean over the last `n_frames` frames."""
+
+    def __init__(self, n_frames: int) -> None:
+        super().__init__()
+        self.n_frames, self.context = n_frames, n_frames - 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D, context + t, F) -> (B, D, t, F)"""
+        if x.shape[2] == self.n_frames:
+            return x.mean(dim=2, keepdim=True)
+        return nn.functional.avg_pool2d(x, (self.n_frames, 1), stride=1)
+
+
+class Chain(nn.Module):
+    """Layers in a row and their states in one flat tensor. Each layer has `context`: the frames it needs before the new ones."""
+
+    def __init__(self, layers: list[nn.Module], n_channels: int, n_bins: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.shapes: list[tuple[int, int, int]] = []
+        """(D, context, F) of each layer's state."""
+        self.receptive_frames, self.hop_frames = 1, 1
+        x = torch.zeros(1, n_channels, 1, n_bins)
+        for layer in layers:
+            self.shapes.append((x.shape[1], _context(layer), x.shape[3]))
+            self.receptive_frames += (_context(layer) + _stride(layer) - 1) * self.hop_frames
+            self.hop_frames *= _stride(layer)
+            with torch.no_grad():
+                x = layer.eval()(x.new_zeros(1, x.shape[1], _context(layer) + _stride(layer), x.shape[3]))
+            layer.train()
+        self.state_size = sum(d * t * f for d, t, f in self.shapes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whole clip of `receptive_frames` frames: (B, D, T, F) -> (B, D', 1, F')."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, D, t, F), (1, S) -> (1, D', t / hop_frames, F'), (1, S)."""
+        kept, at = [], 0
+        for layer, (d, t, f) in zip(self.layers, self.shapes, strict=True):
+            if t:
+                before = state[:, at : at + d * t * f].reshape(1, d, t, f)
+                at += d * t * f
+                x = torch.cat([before, x], dim=2)
+                kept.append(x[:, :, -t:].reshape(1, -1))
+            x = layer(x)
+        return x, torch.cat(kept, dim=1)
+
+
+def _context(layer: nn.Module) -> int:
+    return int(layer.context)  # type: ignore[arg-type]
+
+
+def _stride(layer: nn.Module) -> int:
+    return int(layer.conv.stride[0]) if isinstance(layer, CausalConv) else 1
