@@ -125,13 +125,16 @@ def detect(
     """Where the wake word is heard in sound files."""
     import json as encoder
 
+    import numpy as np
+
     from wakesmith import audio
     from wakesmith.runtime.detector import Detector
 
     detector = Detector.load(bundle, threshold)
     for path in files:
         detector.reset()
-        found = detector.process(audio.read(path)) + detector.finish()
+        # A word is decided on shortly after its end: half a second of silence follows the file.
+        found = detector.process(np.concatenate([audio.read(path), np.zeros(audio.SAMPLE_RATE_HZ // 2, np.float32)]))
         if json:
             rows = [{"time_s": round(hit.time_s, 3), "score": round(hit.score, 4)} for hit in found]
             typer.echo(encoder.dumps({"file": str(path), "detections": rows}))
