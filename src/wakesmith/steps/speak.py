@@ -1,0 +1,239 @@
+"""speak: a phrase -> folder/speak/*.flac and recordings.jsonl: the phrase, its near misses and other speech, by many voices.
+
+The plan (who says what) is drawn first; then every chunk of it is made apart, in any process, and marked when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from wakesmith import audio, config, progress, registry
+from wakesmith.audio import SAMPLE_RATE_HZ, Samples
+from wakesmith.data.records import Recording, load_jsonl, save_jsonl
+from wakesmith.rng import rng
+from wakesmith.voices import _texts
+from wakesmith.voices._base import Utterance, Voice, check_letters
+from wakesmith.voices._near_misses import near_misses
+
+CHUNK = 32
+LABELS_MADE = ("wake", "near_miss", "speech")
+
+
+class Settings(config.Settings):
+    voices: list[config.Voice] = Field(default_factory=lambda: [config.part("voices", "espeak")], min_length=1)
+    """Who speaks; each says its share of every kind."""
+    n_wake: int = Field(default=900, ge=1)
+    """Recordings of the phrase."""
+    n_near_miss: int = Field(default=700, ge=0)
+    """Recordings of what sounds like it."""
+    n_speech: int = Field(default=900, ge=0)
+    """Recordings of other sentences and words."""
+    before_share: float = Field(default=0.2, ge=0, le=1)
+    """Part of the phrases and near misses that other speech follows."""
+    after_share: float = Field(default=0.2, ge=0, le=1)
+    """Part that comes after other speech. The rest stands alone."""
+    gap_ms: list[int] = [20, 150]
+    """Shortest and longest pause between a phrase and the speech beside it."""
+    words: str = ""
+    """Text file of everyday words, one a line; empty: the English list."""
+    sentences: str = ""
+    """Text file of everyday sentences, one a line; empty: the English list."""
+    jobs: int = Field(default=0, ge=0)
+    """Processes; 0: one for each core."""
+
+    @field_validator("gap_ms")
+    @classmethod
+    def _ordered(cls, value: list[int]) -> list[int]:
+        if len(value) != 2 or not 0 <= value[0] <= value[1] <= 2000:
+            raise ValueError("expected two rising numbers from 0 to 2000, the shortest and the longest")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        if self.before_share + self.after_share > 1:
+            raise ValueError("before_share and after_share are parts of one whole: expected a sum of at most 1")
+        return self
+
+
+@dataclass(frozen=True)
+class Item:
+    """One recording to make."""
+
+    id: str
+    label: str
+    voice: int
+    speaker: str
+    utterance: Utterance
+    before: str = ""
+    """Said before the utterance."""
+    after: str = ""
+    """Said after it."""
+
+
+def run(recipe: Any, folder: Path) -> Path:
+    """Speak everything that is not whole yet. -> folder/speak. Raises ConfigError for a phrase or a voice that cannot be used."""
+    check_letters(recipe.phrase)
+    settings: Settings = recipe.speak
+    voices = [in_language(voice, recipe.language) for voice in settings.voices]
+    items = plan(settings, voices, recipe.phrase, recipe.language, recipe.seed)
+    out = folder / "speak"
+    marks = out / "whole"
+    marks.mkdir(parents=True, exist_ok=True)
+    make = partial(make_chunk, out=out, voices=voices, gap_ms=settings.gap_ms, seed=recipe.seed)
+    chunks = {chunk_mark(marks, chunk, make): chunk for i in range(0, len(items), CHUNK) for chunk in [items[i : i + CHUNK]]}
+    _clear(out, chunks)
+    todo = [
+        mark
+        for mark, chunk in chunks.items()
+        if not (mark.exists() and all((out / f"{item.id}.flac").exists() for item in chunk))
+    ]
+    n_done = len(items) - sum(len(chunks[mark]) for mark in todo)
+    for _ in progress.track(
+        _made(make, todo, chunks, settings.jobs or os.cpu_count() or 1), "speak", total=len(items), done=n_done
+    ):
+        pass
+    save_jsonl(out / "recordings.jsonl", [recording for mark in chunks for recording in load_jsonl(mark, Recording)])
+    return out
+
+
+def in_language(voice: config.PartSettings, language: str) -> config.PartSettings:
+    """A voice's settings with the recipe's language, unless they name one."""
+    return voice if getattr(voice, "language", "-") else voice.model_copy(update={"language": language})
+
+
+def plan(settings: Settings, voices: list[config.PartSettings], phrase: str, language: str, seed: int) -> list[Item]:
+    """Everything to say, spread evenly over the speakers of each voice, the same for the same arguments."""
+    sentences = _texts.sentences(language, settings.sentences, phrase)
+    words = _texts.words(language, settings.words)
+    items: list[Item] = []
+    counts = {label: split_by_share(getattr(settings, f"n_{label}"), voices) for label in LABELS_MADE}
+    for v, voice_settings in enumerate(voices):
+        voice: Voice = registry.build("voices", voice_settings)
+        speakers = voice.speakers()
+        order = rng(seed, "speak", v, "speakers").permutation(len(speakers))
+        for label in LABELS_MADE:
+            chance = rng(seed, "speak", v, label)
+            n = counts[label][v]
+            if label == "wake":
+                said = [Utterance(phrase)] * n
+            elif label == "near_miss":
+                said = near_misses(phrase, language, n, words, chance, voice.says_phonemes) if n else []
+            else:
+                said = [Utterance(text) for text in other_speech(n, sentences, words, phrase, chance)]
+            for i, utterance in enumerate(said):
+                before, after = ("", "") if label == "speech" else carriers(settings, sentences, chance)
+                name = f"{label}-{len(items):06d}"
+                items.append(Item(name, label, v, speakers[order[i % len(speakers)]], utterance, before, after))
+    return items
+
+
+def split_by_share(n: int, voices: list[config.PartSettings]) -> list[int]:
+    """n recordings -> how many each voice says."""
+    ends = np.cumsum([getattr(voice, "share", 1.0) for voice in voices])
+    return [int(count) for count in np.diff(np.rint(ends / ends[-1] * n), prepend=0)]
+
+
+def other_speech(n: int, sentences: list[str], words: list[str], phrase: str, chance: np.random.Generator) -> Iterator[str]:
+    """Three of four are sentences, the others one to three words of the list."""
+    for _ in range(n):
+        text = str(sentences[chance.integers(len(sentences))])
+        if chance.random() < 0.25:
+            picked = " ".join(words[i] for i in chance.integers(len(words), size=chance.integers(1, 4)))
+            text = text if _texts.letters(phrase) in _texts.letters(picked) else picked
+        yield text
+
+
+def carriers(settings: Settings, sentences: list[str], chance: np.random.Generator) -> tuple[str, str]:
+    """What is said before and after a phrase: at most one of them."""
+    sentence = str(sentences[chance.integers(len(sentences))])
+    place = chance.random()
+    if place < settings.before_share:
+        return "", sentence
+    return (sentence, "") if place < settings.before_share + settings.after_share else ("", "")
+
+
+def chunk_mark(marks: Path, chunk: list[Item], make: partial[Any]) -> Path:
+    """The file that says a chunk is whole; its name changes with everything that the sound depends on."""
+    voices = [voice.model_dump() for voice in make.keywords["voices"]]
+    told = json.dumps([[asdict(item) for item in chunk], voices, make.keywords["gap_ms"], make.keywords["seed"]], sort_keys=True)
+    return marks / f"{chunk[0].id}-{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}.jsonl"
+
+
+def _clear(out: Path, chunks: dict[Path, list[Item]]) -> None:
+    """Remove what another plan made here, its marks first."""
+    wanted = {f"{item.id}.flac" for chunk in chunks.values() for item in chunk}
+    for mark in (out / "whole").iterdir():
+        if mark not in chunks:
+            mark.unlink()
+    for label in LABELS_MADE:
+        for path in out.glob(f"{label}-*.flac*"):
+            if path.name not in wanted:
+                path.unlink()
+
+
+def _made(make: partial[Any], todo: list[Path], chunks: dict[Path, list[Item]], jobs: int) -> Iterator[int]:
+    """Make chunks, in processes of their own where there is work for several; yields once a recording."""
+    if jobs == 1 or len(todo) < 2:
+        for mark in todo:
+            make(chunks[mark], mark)
+            yield from range(len(chunks[mark]))
+        return
+    # Not forked: the parent may run threads of a numeric library. A spawned process loads its own voices.
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn"))
+    try:
+        waiting = [pool.submit(make, chunks[mark], mark) for mark in todo]
+        for finished in as_completed(waiting):
+            yield from range(finished.result())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_voices: dict[str, Voice] = {}  # of this process, by their settings
+
+
+def make_chunk(chunk: list[Item], mark: Path, out: Path, voices: list[config.PartSettings], gap_ms: list[int], seed: int) -> int:
+    """Speak the items of a chunk into `out`, then write the mark. -> how many."""
+    made = []
+    for item in chunk:
+        key = voices[item.voice].model_dump_json()
+        voice = _voices.get(key) or _voices.setdefault(key, registry.build("voices", voices[item.voice]))
+        samples, start, end = spoken(voice, item, gap_ms, seed)
+        path = out / f"{item.id}.flac"
+        audio.write(path, samples)
+        marked = (start, end) if item.label != "speech" else (0, 0)
+        who = f"{voice.name}/{item.speaker}"
+        made.append(
+            Recording(
+                item.id, path.name, item.utterance.text, item.label, who, voice.name, voice.licence, len(samples), "", *marked
+            )
+        )
+    save_jsonl(mark, made)
+    return len(made)
+
+
+def spoken(voice: Voice, item: Item, gap_ms: list[int], seed: int) -> tuple[Samples, int, int]:
+    """-> (N,) samples and where the utterance starts and ends in them. The parts are said apart, so the end is exact."""
+    chance = rng(seed, "speak", item.id)
+    said = voice.say(item.utterance, item.speaker, chance)
+    start, end = audio.speech_bounds(said)
+    gap_low, gap_high = (ms * SAMPLE_RATE_HZ // 1000 for ms in gap_ms)
+    gap = np.zeros(int(chance.integers(gap_low, gap_high, endpoint=True)), dtype=np.float32)
+    parts = [said]
+    if item.before:
+        before = voice.say(Utterance(item.before), item.speaker, chance)
+        parts, start, end = [before, gap, said], start + len(before) + len(gap), end + len(before) + len(gap)
+    elif item.after:
+        parts = [said, gap, voice.say(Utterance(item.after), item.speaker, chance)]
+    return np.concatenate(parts), start, end
