@@ -1,4 +1,4 @@
-"""Wakesmith forges wake words: a phrase in, a tiny streaming detector and a truthful report out. Nothing heavy is imported here."""
+"""Wakesmith forges wake words: a phrase in, a tiny streaming detector and a truthful report out. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from wakesmith import config
 from wakesmith.config import Settings
 from wakesmith.errors import BundleError, ConfigError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Literal[1] = 1
 CARD = "card.json"
 MAX_CARD_BYTES = 1 << 20
 MAX_MODEL_BYTES = 1 << 29
@@ -82,7 +82,8 @@ def save_card(folder: str | Path, card: Card) -> None:
     """Write card.json aside and rename it. The same card gives the same bytes."""
     path = Path(folder) / CARD
     aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+    aside.write_text(text + "\n", encoding="utf-8")
     aside.replace(path)
 
 
@@ -90,7 +91,7 @@ def load_card(folder: str | Path) -> Card:
     """Read and validate card.json; the model file is not looked at. Raises BundleError."""
     path = Path(folder) / CARD
     if not path.is_file():
-        raise BundleError(f"{folder}: not a bundle: it holds no {CARD}. Name the folder that `wakesmith export` wrote (RUN/bundle).")
+        raise BundleError(f"{folder}: not a bundle: no {CARD} in it. Name the folder that `wakesmith export` wrote.")
     if path.stat().st_size > MAX_CARD_BYTES:
         raise BundleError(f"{path}: larger than {MAX_CARD_BYTES} bytes, so no card of ours. Export the bundle again.")
     try:
@@ -99,7 +100,7 @@ def load_card(folder: str | Path) -> Card:
         raise BundleError(f"{path}: not readable as JSON ({error}). Export the bundle again.") from error
     if isinstance(data, dict) and data.get("format_version") != FORMAT_VERSION:
         found = data.get("format_version")
-        raise BundleError(f"{path}: format_version {found!r}, but this Wakesmith reads {FORMAT_VERSION}. Upgrade it or export again.")
+        raise BundleError(f"{path}: format_version {found!r}, this Wakesmith reads {FORMAT_VERSION}. Export again.")
     try:
         card: Card = config.parse(Card, data, str(path))
     except ConfigError as error:

@@ -28,10 +28,10 @@ class Config(PartSettings):
     n_mels: Annotated[int, Field(ge=8, le=80)] = 40
     low_hz: Annotated[float, Field(ge=BIN_HZ / 2)] = 60.0
     high_hz: Annotated[float, Field(le=SAMPLE_RATE_HZ / 2)] = 7600.0
-    floor: Annotated[float, Field(gt=0.0)] = 1e-4
-    """Power below this is silence: about -80 dB of full scale, the noise of a good microphone."""
-    mean: float = -3.0
-    """Of the log power; with `spread` it brings speech to about mean 0 and deviation 1."""
+    floor: Annotated[float, Field(gt=0.0)] = 1e-5
+    """Power of a band that counts as silence: white noise of about -72 dB of full scale."""
+    mean: float = -5.0
+    """Of the log power; with `spread` it brings recordings of speech and noise to about mean 0 and deviation 1."""
     spread: Annotated[float, Field(gt=0.0)] = 4.0
 
     @model_validator(mode="after")
@@ -48,6 +48,9 @@ class LogMel(nn.Module):
 
     hop_samples = HOP_SAMPLES
     state_size = WINDOW_SAMPLES - HOP_SAMPLES
+    cosines: Tensor
+    sines: Tensor
+    filters: Tensor
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -100,7 +100,7 @@ class Detector:
     def process(self, samples: npt.ArrayLike) -> list[Detection]:
         """Hear the next samples, (any length,) float in -1..1 or int16 -> detections, timed from the last reset."""
         if self.point is None:
-            raise BundleError("the bundle has no operating point. Run `wakesmith evaluate`, or give a threshold: Detector.load(folder, 0.5).")
+            raise BundleError("the bundle has no operating point yet. Run `wakesmith evaluate`, or give a threshold, as in 0.5.")
         scores = self._hear(samples)
         times_s = self._times(len(scores))
         smoothed = _smooth_after(self._before, scores)

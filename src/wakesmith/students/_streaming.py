@@ -1,7 +1,7 @@
 """Causal layers whose state is visible: a layer takes frames and the frames before them, and gives back what it must remember.
 
-Layout inside: (B, D, T, F) channels, frames, frequency bins. Nothing is padded in time: a whole clip and a stream run the same code,
-the clip with no state (the first `context` frames are used up), the stream with the state in front.
+Layout inside: (B, D, T, F) channels, frames, frequency bins. Nothing is padded in time: a whole clip and a stream run the same
+code, the clip with no state (the first `context` frames are used up), the stream with the state in front.
 """
 
 from __future__ import annotations
@@ -43,14 +43,11 @@ def last_frames(features: Tensor, n_frames: int) -> Tensor:
 class CausalConv(nn.Module):
     """Convolution, batch norm, ReLU. Time: causal, by state; frequency: padded to keep F / stride bins."""
 
-    def __init__(
-        self, n_in: int, n_out: int, kernel: tuple[int, int], *, stride: tuple[int, int] = (1, 1), dilation: int = 1, groups: int = 1
-    ) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
         super().__init__()
-        pad_bins = (kernel[1] - 1) // 2
-        self.conv = nn.Conv2d(n_in, n_out, kernel, stride, (0, pad_bins), (dilation, 1), groups, bias=False)
+        self.conv = nn.Conv2d(n_in, n_out, kernel, stride, (0, (kernel[1] - 1) // 2), bias=False)
         self.norm = nn.BatchNorm2d(n_out)
-        self.context = (kernel[0] - 1) * dilation + 1 - stride[0]
+        self.context = kernel[0] - stride[0]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, context + t, F) -> (B, D', t / stride, F')"""
@@ -58,17 +55,22 @@ class CausalConv(nn.Module):
 
 
 class Separable(nn.Module):
-    """Depthwise then pointwise convolution."""
+    """Depthwise then pointwise convolution, batch norm, ReLU; the input is added where its shape allows."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: tuple[int, int], *, stride_bins: int = 1, dilation: int = 1) -> None:
+    def __init__(self, n_channels: int, kernel: tuple[int, int], *, stride_bins: int = 1) -> None:
         super().__init__()
-        self.depthwise = CausalConv(n_in, n_in, kernel, stride=(1, stride_bins), dilation=dilation, groups=n_in)
-        self.pointwise = CausalConv(n_in, n_out, (1, 1))
-        self.context = self.depthwise.context
+        pad_bins = (kernel[1] - 1) // 2
+        self.depthwise = nn.Conv2d(n_channels, n_channels, kernel, (1, stride_bins), (0, pad_bins), groups=n_channels, bias=False)
+        # No norm between the two: it would cost as much time as the convolutions themselves.
+        self.pointwise = nn.Conv2d(n_channels, n_channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(n_channels)
+        self.context = kernel[0] - 1
+        self.adds = stride_bins == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.pointwise(self.depthwise(x))
-        return out
+        """(B, D, context + t, F) -> (B, D, t, F / stride)"""
+        out: Tensor = self.norm(self.pointwise(self.depthwise(x)))
+        return torch.relu(out + x[:, :, self.context :] if self.adds else out)
 
 
 class MeanOverTime(nn.Module):

@@ -1,11 +1,12 @@
-"""DS-CNN: a causal stack of depthwise separable convolutions over time and frequency; about 25k parameters, a score each 20 ms.
+"""DS-CNN: a causal stack of depthwise separable convolutions over time and frequency; about 25k parameters, a score each 40 ms.
 
-After Zhang et al., "Hello Edge" (arXiv:1711.07128), made causal, its time kernels dilated so that 1.44 s are heard.
+After Zhang et al., "Hello Edge" (arXiv:1711.07128), made causal, with long time kernels so that 1.44 s are heard. The first layer
+strides by 4 in time and frequency: what follows is small enough to train in minutes on two cores.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -15,15 +16,22 @@ from wakesmith.config import PartSettings
 from wakesmith.errors import ConfigError
 from wakesmith.students._streaming import CausalConv, Chain, MeanOverTime, Separable, Student, last_frames
 
-DILATIONS = (1, 2, 4, 4)
+FIRST_KERNEL = (12, 5)
+STRIDE_FRAMES = 4
+KERNELS = (5, 7, 7, 7)
+"""Frames of 40 ms that each block sees. Long kernels, not dilated ones: those train four times slower on a CPU."""
+CONTEXT_FRAMES = 2
+"""The front-end's window reaches this much further back than its own frame."""
 
 
 class Config(PartSettings):
     name: str = "ds_cnn"
     width: Annotated[int, Field(ge=4, le=1024)] = 64
     """Channels of every layer."""
-    mean_frames: Annotated[int, Field(ge=1, le=200)] = 24
-    """Length of the mean before the last layer, in frames of 20 ms."""
+    mean_frames: Annotated[int, Field(ge=1, le=200)] = 12
+    """Length of the mean before the last layer, in frames of 40 ms."""
+    stride_bins: Literal[2, 4] = 4
+    """Frequency stride of the first layer; 2 keeps more detail and trains three times slower."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
 
 
@@ -33,12 +41,11 @@ class DsCnn(Student):
     def __init__(self, config: Config, n_mels: int, n_classes: int) -> None:
         super().__init__()
         width = config.width
-        layers: list[nn.Module] = [CausalConv(1, width, (10, 5), stride=(2, 2))]
-        n_bins = (n_mels + 1) // 2
-        for i, dilation in enumerate(DILATIONS):
-            stride_bins = 2 if i < 2 else 1
-            layers.append(Separable(width, width, (5, 3), stride_bins=stride_bins, dilation=dilation))
-            n_bins = -(-n_bins // stride_bins)
+        n_bins = -(-n_mels // config.stride_bins)
+        layers: list[nn.Module] = [CausalConv(1, width, FIRST_KERNEL, (STRIDE_FRAMES, config.stride_bins))]
+        for i, kernel in enumerate(KERNELS):
+            layers.append(Separable(width, (kernel, 3), stride_bins=2 if i == 0 else 1))
+        n_bins = -(-n_bins // 2)
         layers.append(MeanOverTime(config.mean_frames))
         self.chain = Chain(layers, 1, n_mels)
         # One weight per channel and bin where the paper takes the mean: a band keeps its own meaning.
@@ -64,7 +71,10 @@ class DsCnn(Student):
 def build(config: Config, n_mels: int, n_frames: int, n_classes: int) -> DsCnn:
     """A student for views of `n_frames` frames. Raises ConfigError when it would need longer ones."""
     student = DsCnn(config, n_mels, n_classes)
-    if student.receptive_frames > n_frames - 2:  # the front-end's window reaches two frames further back
-        longest = config.mean_frames - -(-(student.receptive_frames - n_frames + 2) // 2)
-        raise ConfigError(f"student.mean_frames: {config.mean_frames} frames reach back further than a view of {n_frames}. At most {longest}.")
+    beyond = student.receptive_frames + CONTEXT_FRAMES - n_frames
+    if beyond > 0:
+        most = config.mean_frames - -(-beyond // STRIDE_FRAMES)
+        raise ConfigError(
+            f"student.mean_frames: {config.mean_frames} do not fit into a view of {n_frames} frames. At most {most}."
+        )
     return student

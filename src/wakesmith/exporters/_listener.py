@@ -1,0 +1,31 @@
+"""Front-end and student as the one network that ships: samples and state in, scores and state out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from wakesmith.features.log_mel import HOP_SAMPLES
+from wakesmith.students._streaming import Student
+
+STEP_SAMPLES = 8 * HOP_SAMPLES  # 80 ms
+
+
+class Listener(nn.Module):
+    """samples (1, STEP_SAMPLES), state (1, S) -> scores (1, n): the probability of the first class; state (1, S)."""
+
+    def __init__(self, front_end: nn.Module, student: Student) -> None:
+        super().__init__()
+        self.front_end, self.student = front_end.eval(), student.eval()
+        self.front_size = int(front_end.state_size)  # type: ignore[arg-type]
+        self.state_size = self.front_size + student.state_size
+        hop_samples = int(front_end.hop_samples) * student.hop_frames  # type: ignore[arg-type]
+        assert STEP_SAMPLES % hop_samples == 0, (STEP_SAMPLES, hop_samples)
+        self.scores_per_step = STEP_SAMPLES // hop_samples
+        self.receptive_samples = student.receptive_frames * int(front_end.hop_samples) + self.front_size  # type: ignore[arg-type]
+
+    def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        features, front_state = self.front_end.step(samples, state[:, : self.front_size])  # type: ignore[operator]
+        logits, student_state = self.student.step(features, state[:, self.front_size :])
+        scores = torch.softmax(logits, dim=-1)[..., 0]
+        return scores, torch.cat([front_state, student_state], dim=1)

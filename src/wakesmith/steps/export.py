@@ -1,0 +1,130 @@
+"""train/model.safetensors -> bundle/{model.onnx, card.json}; the operating point stays open until `evaluate` has chosen it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import wakesmith
+from wakesmith import bundle, config, registry
+from wakesmith.audio import SAMPLE_RATE_HZ
+from wakesmith.data.records import LABELS, Recording, load_jsonl
+from wakesmith.errors import BundleError
+
+EXPORTER = "onnx"
+TEACHER_FACTS = ("encoder", "fingerprint", "encoder_fingerprint", "source", "licence", "temperature", "dev")
+
+
+def run(recipe: Any, folder: Path) -> Path:
+    """Build the student that was trained, load its weights, write the bundle whole or not at all. -> folder/bundle"""
+    from wakesmith.exporters._listener import STEP_SAMPLES, Listener
+
+    facts = _train_facts(folder)
+    front_end = registry.build("features", recipe.features)
+    student = registry.build("students", recipe.student, front_end.n_mels, facts["n_frames"], facts["n_classes"])
+    load_weights(student, folder / "train" / "model.safetensors")
+    listener = Listener(front_end, student)
+    exporter = registry.build("exporters", config.part("exporters", EXPORTER))
+
+    aside = folder / "bundle.part"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    exporter.export(listener, aside / exporter.file_name)
+    card = bundle.Card(
+        phrase=recipe.phrase,
+        language=recipe.language,
+        labels=list(LABELS[: facts["n_classes"]]),
+        rate_hz=SAMPLE_RATE_HZ,
+        step_samples=STEP_SAMPLES,
+        scores_per_step=listener.scores_per_step,
+        state_size=listener.state_size,
+        receptive_samples=listener.receptive_samples,
+        listens=student.listens,
+        features=recipe.features.model_dump(mode="json"),
+        student=recipe.student.model_dump(mode="json"),
+        parameters=sum(weight.numel() for weight in student.parameters()),
+        model=exporter.file_name,
+        sha256=bundle.file_sha256(aside / exporter.file_name),
+        teacher=_teacher(folder),
+        data_licences=_licences(folder),
+        versions=_versions(),
+        seed=recipe.seed,
+    )
+    bundle.save_card(aside, card)
+    return _put(aside, folder / "bundle")
+
+
+def load_weights(student: Any, path: Path) -> None:
+    """Strict: every missing, unexpected or mis-shaped weight is named. Raises BundleError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path}: not readable ({error}). Train again: wakesmith train.") from error
+    own = student.state_dict()
+    wrong = [f"missing {name}" for name in own if name not in weights]
+    wrong += [f"unexpected {name}" for name in weights if name not in own]
+    for name in own.keys() & weights.keys():
+        if own[name].shape != weights[name].shape:
+            wrong.append(f"{name} is {tuple(weights[name].shape)}, expected {tuple(own[name].shape)}")
+        elif not weights[name].isfinite().all():
+            wrong.append(f"{name} holds NaN or infinity")
+    if wrong:
+        shown = "; ".join(sorted(wrong)[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        raise BundleError(f"{path}: these weights are not of this student: {shown}. Train again: wakesmith train.")
+    student.load_state_dict(weights, strict=True)
+
+
+def _train_facts(folder: Path) -> dict[str, int]:
+    path = folder / "train" / "card.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        facts = {key: int(data[key]) for key in ("n_classes", "n_frames")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: not readable, or without n_classes and n_frames. Train first: wakesmith train.") from error
+    if not 2 <= facts["n_classes"] <= len(LABELS):
+        raise BundleError(f"{path}: n_classes {facts['n_classes']} is not 2 to {len(LABELS)}. Train again: wakesmith train.")
+    return facts
+
+
+def _teacher(folder: Path) -> dict[str, Any] | None:
+    """The few facts of the teacher's card that a user of the bundle wants; None when the student learned alone."""
+    path = folder / "teach" / "card.json"
+    if not path.is_file():
+        return None
+    card = json.loads(path.read_text(encoding="utf-8"))
+    return {key: card[key] for key in TEACHER_FACTS if key in card}
+
+
+def _licences(folder: Path) -> list[str]:
+    path = folder / "prepare" / "recordings.jsonl"
+    if not path.is_file():
+        return []
+    heard = {one.licence or "unknown" for one in load_jsonl(path, Recording) if one.split in ("train", "dev")}
+    return sorted(heard)
+
+
+def _versions() -> dict[str, str]:
+    found = {"wakesmith": wakesmith.__version__}
+    for name in ("torch", "onnx", "onnxruntime"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _put(aside: Path, place: Path) -> Path:
+    """The new folder takes the old one's place."""
+    old = place.with_name(place.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.replace(old)
+    aside.replace(place)
+    shutil.rmtree(old, ignore_errors=True)
+    return place
