@@ -1,0 +1,39 @@
+"""A room: the view through an impulse response whose direct sound comes first, so that time does not move."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from wakesmith.audio import Samples
+from wakesmith.augment._base import Bank, Drawn
+from wakesmith.config import PartSettings
+from wakesmith.data.records import Clip
+
+
+class Config(PartSettings):
+    name: str = "room"
+    probability: float = Field(default=0.55, ge=0, le=1)
+
+
+class Room:
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def draw(self, chance: np.random.Generator, clip: Clip, bank: Bank) -> Drawn:
+        used, n_rooms = chance.random() < self.config.probability, bank.count("room", clip.split)
+        return {"used": bool(used and n_rooms), "split": clip.split, "room": int(chance.integers(max(1, n_rooms)))}
+
+    def apply(self, samples: Samples, drawn: Drawn, bank: Bank) -> Samples:
+        if not drawn["used"]:
+            return samples
+        from scipy import fft
+
+        response = bank.take("room", drawn["split"], drawn["room"])
+        n = fft.next_fast_len(len(samples) + len(response), real=True)
+        heard = fft.irfft(fft.rfft(samples, n) * fft.rfft(response, n), n)[: len(samples)]
+        return heard.astype(np.float32)
+
+
+def build(config: Config) -> Room:
+    return Room(config)

@@ -1,0 +1,113 @@
+"""The memory-mapped store of views: (n_clips, K, 24000) int16, a state byte each, and what they were made from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wakesmith import audio
+from wakesmith.audio import Samples
+from wakesmith.errors import DataError
+from wakesmith.progress import say, track
+
+VIEWS, STATE, MANIFEST = "views.npy", "state.npy", "manifest.json"
+CHUNK = 16
+
+
+@dataclass(frozen=True)
+class ViewStore:
+    """Views by (clip number, view number)."""
+
+    folder: Path
+
+    @staticmethod
+    def open(folder: Path) -> ViewStore:
+        """Raises DataError when it is not there or not whole."""
+        store = ViewStore(folder)
+        if not (folder / MANIFEST).exists() or not store._state.all():
+            raise DataError(f"{folder}: the views are not whole. Make them: wakesmith views {folder.parent}")
+        return store
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / MANIFEST).read_text(encoding="utf-8")))
+
+    @cached_property
+    def _views(self) -> np.ndarray:
+        return np.load(self.folder / VIEWS, mmap_mode="r")
+
+    @property
+    def _state(self) -> np.ndarray:
+        return np.load(self.folder / STATE, mmap_mode="r")
+
+    @property
+    def n_clips(self) -> int:
+        return int(self._views.shape[0])
+
+    @property
+    def n_views(self) -> int:
+        return int(self._views.shape[1])
+
+    @property
+    def n_samples(self) -> int:
+        return int(self._views.shape[2])
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.manifest["fingerprint"])
+
+    def read(self, clip: int, view: int) -> Samples:
+        """-> (24000,) float32."""
+        return audio.to_float(self._views[clip, view])
+
+
+def create(folder: Path, n_clips: int, n_views: int, n_samples: int, manifest: dict[str, Any]) -> None:
+    """Lay the empty store out, or leave the one of the same manifest as it is. Raises DataError when the disk is too small."""
+    old = folder / MANIFEST
+    if old.exists() and json.loads(old.read_text(encoding="utf-8")) == manifest:
+        return
+    need, free = n_clips * n_views * n_samples * 2, shutil.disk_usage(folder).free
+    say(f"views: {n_clips} clips x {n_views} views, {need / 1e6:.0f} MB of disk")
+    if need > free * 0.95:
+        raise DataError(f"{folder}: {need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free. Make room, or lower views.n_views.")
+    old.unlink(missing_ok=True)
+    np.lib.format.open_memmap(folder / VIEWS, "w+", np.int16, (n_clips, n_views, n_samples)).flush()
+    np.lib.format.open_memmap(folder / STATE, "w+", np.uint8, (n_clips, n_views)).flush()
+    old.write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def fill(folder: Path, make_view: Any, jobs: int) -> None:
+    """Make what is missing; `make_view(clip, view) -> (N,) float32` goes to worker processes."""
+    missing = np.argwhere(np.load(folder / STATE, mmap_mode="r") == 0)
+    chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
+    total = int(np.load(folder / STATE, mmap_mode="r").size)
+    if not chunks:
+        return
+    with ProcessPoolExecutor(jobs or os.cpu_count(), initializer=_start, initargs=(folder, make_view)) as pool:
+        for _ in track(pool.map(_make, chunks), "views", total=-(-total // CHUNK), done=-(-total // CHUNK) - len(chunks)):
+            pass
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start(folder: Path, make_view: Any) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    views, state = (np.load(folder / name, mmap_mode="r+") for name in (VIEWS, STATE))
+    _worker.update(views=views, state=state, make=make_view)
+
+
+def _make(keys: np.ndarray) -> None:
+    for clip, view in keys:
+        _worker["views"][clip, view] = audio.to_int16(_worker["make"](int(clip), int(view)))
+    _worker["views"].flush()  # sound first, then the byte that says it is whole
+    for clip, view in keys:
+        _worker["state"][clip, view] = 1

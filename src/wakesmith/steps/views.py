@@ -1,0 +1,63 @@
+"""`views`: each clip heard several ways, into the memory-mapped store."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from wakesmith import config
+from wakesmith.audio import Samples
+from wakesmith.config import Effect, part
+
+if TYPE_CHECKING:
+    from wakesmith.steps._recipe import Recipe
+
+ORDER = ("shift", "speed", "context", "room", "babble", "noise", "band_limit", "level")
+
+
+class Settings(config.Settings):
+    n_views: int = Field(default=8, ge=1, le=1000)
+    effects: list[Effect] = Field(default_factory=lambda: [part("augment", name) for name in ORDER])
+    """In the order they are applied; the first cuts the view."""
+    n_rooms: int = Field(default=240, ge=0)
+    """Simulated rooms, shared out over train, dev and test."""
+    most_beds: int = Field(default=150, ge=1)
+    """Of 10 s, of noise and of speech, for each split."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What a worker needs to make a view."""
+
+    store: Any
+    effects: Any
+    bank: Any
+    seed: int
+
+    def __call__(self, clip: int, view: int) -> Samples:
+        from wakesmith import augment
+
+        record = self.store.clips[clip]
+        return augment.augment(self.store.clip(record), record, view, self.seed, self.effects, self.bank)
+
+
+def run(recipe: Recipe, folder: Path) -> Path:
+    from wakesmith import augment, run
+    from wakesmith.augment import _bank
+    from wakesmith.augment.shift import VIEW_SAMPLES
+    from wakesmith.data import views
+    from wakesmith.data.audio_store import AudioStore
+
+    settings, out, jobs = recipe.views, folder / "views", os.cpu_count() or 1
+    store = AudioStore.open(folder / "prepare")
+    bank = _bank.make(store, out / "bank", recipe.seed, settings.n_rooms, settings.most_beds, jobs)
+    described = [effect.model_dump(mode="json") for effect in settings.effects]
+    stamp = run.fingerprint(store.fingerprint, recipe.seed, described, settings.n_rooms, settings.most_beds)
+    manifest = {"fingerprint": stamp, "seed": recipe.seed, "effects": described, "n_views": settings.n_views}
+    views.create(out, len(store.clips), settings.n_views, VIEW_SAMPLES, manifest)
+    views.fill(out, Maker(store, augment.build(settings.effects), bank, recipe.seed), jobs)
+    return out
