@@ -123,7 +123,8 @@ def test_silence_and_loud_sound_give_finite_scores(student: Student):
 
     for gain in (0.0, 1.0, 100.0):
         scores, state = listener(gain * torch.randn(1, STEP_SAMPLES), state)
-        assert torch.isfinite(scores).all() and torch.isfinite(state).all()
+        assert torch.isfinite(scores).all()
+        assert torch.isfinite(state).all()
 
 
 def test_ds_cnn_has_about_25k_parameters():

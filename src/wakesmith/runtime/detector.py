@@ -53,8 +53,10 @@ class Gate:
     def feed(self, times_s: Times, smoothed: Times) -> list[Detection]:
         """(n,) seconds, (n,) smoothed scores that follow those of the last call -> detections."""
         found: list[Detection] = []
+        if len(smoothed) == 0:
+            return found
         above = smoothed >= self.threshold
-        turns = np.flatnonzero(np.diff(above, prepend=not above[0])) if len(above) else np.empty(0, int)
+        turns = np.flatnonzero(np.diff(above, prepend=not above[0]))  # where each run of above or below begins
         for start, end in zip(turns, [*turns[1:], len(above)], strict=True):
             if not above[start]:
                 self._armed = True
