@@ -149,7 +149,7 @@ def _save(
     card = Card(
         teacher=teacher.model_dump(mode="json"), encoder_fingerprint=encoder.fingerprint(), encoder_source=encoder.source,
         encoder_licence=encoder.licence, labels=list(LABELS), n_layers=encoder.n_layers, n_segments=int(train.states.shape[2]),
-        hidden_size=encoder.hidden_size, clip_samples=len(views.read(0, 0)), head=head.settings,
+        hidden_size=encoder.hidden_size, clip_samples=views.n_samples, head=head.settings,
         head_sha256=hashlib.sha256(weights).hexdigest(), trained=True, calibration_temperature=temperature, dev=metrics,
         gate=gate, made_by=made_by,
     )  # fmt: skip

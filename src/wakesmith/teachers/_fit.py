@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +65,7 @@ def fit_head(settings: HeadSettings, how: FitSettings, train: Encodings, dev: En
 def _fit(head: Head, how: FitSettings, train: Encodings, dev: Encodings) -> Head:
     optimizer = torch.optim.AdamW(head.parameters(), lr=how.lr, weight_decay=how.weight_decay)
     n_batches = -(-len(train.labels) // how.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, how.lr, epochs=how.epochs, steps_per_epoch=n_batches, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_share(how.epochs * n_batches))
     loss_of = nn.CrossEntropyLoss(class_weights(train.labels), label_smoothing=how.label_smoothing)
     order = np.random.default_rng(how.seed)
     best, best_loss, waited = copy.deepcopy(head.state_dict()), float("inf"), 0
@@ -84,6 +86,18 @@ def _fit(head: Head, how: FitSettings, train: Encodings, dev: Encodings) -> Head
             break
     head.load_state_dict(best)
     return head.eval()
+
+
+def lr_share(n_steps: int) -> Callable[[int], float]:
+    """Share of the learning rate at a step: up over the first tenth, then down along a cosine."""
+    rising = max(1, n_steps // 10)
+
+    def share(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        return 0.5 + 0.5 * math.cos(math.pi * (step - rising) / max(1, n_steps - rising))
+
+    return share
 
 
 @torch.no_grad()

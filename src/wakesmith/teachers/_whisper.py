@@ -59,18 +59,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def load_strictly(encoder: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     """Every key and shape must agree, else TeacherError lists what does not."""
     wanted = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
-    problems = [f"missing {key}" for key in wanted if key not in weights]
-    problems += [f"unexpected {key}" for key in weights if key not in wanted]
-    problems += [
-        f"{key} is {list(weights[key].shape)}, expected {list(shape)}"
-        for key, shape in wanted.items()
-        if key in weights and weights[key].shape != shape
+    kinds = {
+        "missing": [key for key in wanted if key not in weights],
+        "unexpected": [key for key in weights if key not in wanted],
+        "of another shape": [
+            f"{key} {list(weights[key].shape)} for {list(shape)}"
+            for key, shape in wanted.items()
+            if key in weights and weights[key].shape != shape
+        ],
+    }
+    problems = [
+        f"{len(found)} {kind} ({', '.join(found[:3])}{' ...' * (len(found) > 3)})" for kind, found in kinds.items() if found
     ]
     if problems:
-        more = f" and {len(problems) - 8} more" if len(problems) > 8 else ""
-        raise TeacherError(
-            f"{path}: does not fit its {SETTINGS}: {'; '.join(problems[:8])}{more}. Give weights and settings of one model."
-        )
+        raise TeacherError(f"{path}: does not fit its {SETTINGS}: {'; '.join(problems)}. Give weights and settings of one model.")
     encoder.load_state_dict(weights)
 
 

@@ -1,0 +1,163 @@
+"""Teachers' encoders: the true Whisper mel and forward, clips independent of their batch, and what goes wrong told clearly."""
+
+import numpy as np
+import pytest
+import torch
+
+from wakesmith import registry
+from wakesmith.config import part
+from wakesmith.errors import ConfigError, TeacherError, WakesmithError
+from wakesmith.teachers._card import HeadSettings
+from wakesmith.teachers._head import Head, pool_time
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def tiny_whisper(tmp_path_factory):
+    """A folder with a whole Whisper of random weights: 2 layers of 16."""
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+    sizes = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    tokens = {"vocab_size": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3}
+    torch.manual_seed(0)
+    config = WhisperConfig(**sizes, **tokens, encoder_attention_heads=2, decoder_attention_heads=2, suppress_tokens=[])
+    model = WhisperForConditionalGeneration(config)
+    folder = tmp_path_factory.mktemp("whisper")
+    model.save_pretrained(folder)
+    return folder
+
+
+def sounds(n=4, n_samples=24_000):
+    """Clips of very different loudness. -> (n, n_samples)"""
+    torch.manual_seed(1)
+    return torch.randn(n, n_samples) * torch.logspace(-3, -0.5, n)[:, None]
+
+
+def built(name, tiny_whisper):
+    """An encoder; one whose package is not installed skips the test."""
+    options = {"path": str(tiny_whisper)} if name == "whisper" else {}
+    try:
+        return registry.build("teachers", part("teachers", name, **options))
+    except TeacherError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", registry.names("teachers"))
+def test_a_clip_is_answered_alone_as_in_a_batch(name, tiny_whisper):
+    encoder, clips = built(name, tiny_whisper), sounds()
+
+    together = encoder.encode(clips)
+
+    alone = torch.cat([encoder.encode(clip[None]) for clip in clips])
+    assert together.shape[:2] == (4, encoder.n_layers)
+    assert together.shape[3] == encoder.hidden_size
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", registry.names("teachers"))
+def test_an_encoder_says_what_it_is_and_refuses_too_short_clips(name, tiny_whisper):
+    encoder = built(name, tiny_whisper)
+
+    assert encoder.fingerprint() == built(name, tiny_whisper).fingerprint()
+    assert encoder.licence
+    assert encoder.encode(sounds(1, encoder.min_samples)).shape[2] >= 1
+    with pytest.raises(TeacherError, match="at least"):
+        encoder.encode(sounds(1, encoder.min_samples - 1))
+
+
+def test_the_mel_is_whispers_own():
+    from transformers import WhisperFeatureExtractor
+
+    from wakesmith.teachers._whisper import log_mel
+
+    padded = torch.zeros(2, 480_000)
+    padded[:, :24_000] = sounds(2)
+
+    wanted = WhisperFeatureExtractor()(list(padded.numpy()), sampling_rate=16_000, return_tensors="np")["input_features"]
+
+    np.testing.assert_allclose(log_mel(padded, 80).numpy(), wanted, atol=1e-4)
+
+
+def test_thirty_seconds_are_encoded_as_transformers_does(tiny_whisper):
+    from transformers import WhisperForConditionalGeneration
+
+    from wakesmith.teachers._whisper import log_mel
+
+    padded = torch.zeros(1, 480_000)
+    padded[:, :24_000] = sounds(1)
+    theirs = WhisperForConditionalGeneration.from_pretrained(tiny_whisper).eval().model.encoder
+
+    with torch.no_grad():
+        wanted = theirs(log_mel(padded, 80), output_hidden_states=True)
+
+    ours = built("whisper", tiny_whisper).encode(padded)
+    for layer, states in enumerate(wanted.hidden_states[:-1]):
+        torch.testing.assert_close(ours[:, layer], states, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(ours[:, -1], wanted.last_hidden_state, atol=1e-5, rtol=1e-4)
+
+
+def test_a_short_clip_costs_its_own_frames_only(tiny_whisper):
+    assert built("whisper", tiny_whisper).encode(sounds(1)).shape == (1, 3, 75, 16)
+
+
+def test_the_encoder_stays_frozen(tiny_whisper):
+    whisper = built("whisper", tiny_whisper)
+
+    assert not whisper.encoder.training
+    assert not whisper.encode(sounds(1).requires_grad_()).requires_grad
+
+
+def test_weights_of_another_shape_are_listed(tiny_whisper, tmp_path):
+    import json
+    import shutil
+
+    shutil.copytree(tiny_whisper, tmp_path / "other")
+    config = json.loads((tmp_path / "other" / "config.json").read_text())
+    config.update(d_model=32, encoder_layers=3)
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config))
+
+    with pytest.raises(TeacherError, match=r"missing \(layers\.2.*of another shape \(conv1"):
+        registry.build("teachers", part("teachers", "whisper", path=str(tmp_path / "other")))
+
+
+def test_a_weights_file_that_is_cut_short_is_named(tiny_whisper, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((tiny_whisper / name).read_bytes()[:1000])
+    (tmp_path / "config.json").write_bytes((tiny_whisper / "config.json").read_bytes())
+
+    with pytest.raises(TeacherError, match=r"model\.safetensors: not readable"):
+        registry.build("teachers", part("teachers", "whisper", path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", registry.names("teachers"))
+def test_a_path_that_is_not_there_is_named(name, tmp_path):
+    with pytest.raises(WakesmithError, match="no such"):
+        registry.build("teachers", part("teachers", name, path=str(tmp_path / "nowhere")))
+
+
+def test_an_unknown_teacher_lists_those_there_are():
+    with pytest.raises(ConfigError, match=r"Did you mean 'whisper'.*moonshine"):
+        part("teachers", "wisper")
+
+
+def test_a_missing_package_is_told_with_the_command_that_installs_it():
+    from wakesmith.teachers._base import package_file
+
+    with pytest.raises(TeacherError, match=r"pip install --no-deps no-such-thing==1\.0"):
+        package_file("no_such_thing", "1.0", "no-such-thing", "file.onnx")
+
+
+@pytest.mark.parametrize("pooling", ["attention", "mean"])
+def test_the_head_gives_four_logits_and_an_embedding(pooling):
+    head = Head(HeadSettings(pooling=pooling), n_layers=3, n_segments=16, hidden_size=8, n_classes=4)
+
+    logits, embedding = head(pool_time(torch.randn(5, 3, 75, 8)))
+
+    assert (logits.shape, embedding.shape) == ((5, 4), (5, 96))
+
+
+def test_pooling_over_time_keeps_the_mean_of_equal_segments():
+    states = torch.randn(2, 1, 64, 8)
+
+    torch.testing.assert_close(pool_time(states)[:, :, 3], states[:, :, 12:16].mean(dim=2))
