@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from wakesmith import run
 from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, parse, part, read_yaml
 from wakesmith.errors import ConfigError
-from wakesmith.steps import evaluate, export, label, prepare, speak, teach, train, views
+from wakesmith.steps import evaluate, label, prepare, speak, teach, train, views
 
 PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -31,7 +31,6 @@ class Recipe(Settings):
     student: Student = Field(default_factory=lambda: part("students", "ds_cnn"))
     losses: list[Loss] = Field(default_factory=lambda: [part("losses", name) for name in ("cross_entropy", "kd", "embedding")])
     train: train.Settings = train.Settings()
-    export: export.Settings = export.Settings()
     evaluate: evaluate.Settings = evaluate.Settings()
 
     @field_validator("phrase")
@@ -50,7 +49,7 @@ STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "teach": (("seed", "teacher", "teach"), ("views",)),
     "label": (("label",), ("teach",)),
     "train": (("seed", "features", "student", "losses", "train"), ("label",)),
-    "export": (("phrase", "language", "export"), ("train",)),
+    "export": (("phrase", "language"), ("train",)),
     "evaluate": (("seed", "evaluate"), ("export", "prepare")),
 }
 FOLDERS = {"export": "bundle"}

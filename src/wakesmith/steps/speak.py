@@ -94,15 +94,10 @@ def run(recipe: Any, folder: Path) -> Path:
     make = partial(make_chunk, out=out, voices=voices, gap_ms=settings.gap_ms, seed=recipe.seed)
     chunks = {chunk_mark(marks, chunk, make): chunk for i in range(0, len(items), CHUNK) for chunk in [items[i : i + CHUNK]]}
     _clear(out, chunks)
-    todo = [
-        mark
-        for mark, chunk in chunks.items()
-        if not (mark.exists() and all((out / f"{item.id}.flac").exists() for item in chunk))
-    ]
+    todo = [mark for mark, chunk in chunks.items() if not is_whole(mark, chunk, out)]
     n_done = len(items) - sum(len(chunks[mark]) for mark in todo)
-    for _ in progress.track(
-        _made(make, todo, chunks, settings.jobs or os.cpu_count() or 1), "speak", total=len(items), done=n_done
-    ):
+    made = _made(make, todo, chunks, settings.jobs or os.cpu_count() or 1)
+    for _ in progress.track(made, "speak", total=len(items), done=n_done):
         pass
     save_jsonl(out / "recordings.jsonl", [recording for mark in chunks for recording in load_jsonl(mark, Recording)])
     return out
@@ -171,6 +166,11 @@ def chunk_mark(marks: Path, chunk: list[Item], make: partial[Any]) -> Path:
     return marks / f"{chunk[0].id}-{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}.jsonl"
 
 
+def is_whole(mark: Path, chunk: list[Item], out: Path) -> bool:
+    """Whether a chunk was made before and all its files are still there."""
+    return mark.exists() and all((out / f"{item.id}.flac").exists() for item in chunk)
+
+
 def _clear(out: Path, chunks: dict[Path, list[Item]]) -> None:
     """Remove what another plan made here, its marks first."""
     wanted = {f"{item.id}.flac" for chunk in chunks.values() for item in chunk}
@@ -205,7 +205,7 @@ _voices: dict[str, Voice] = {}  # of this process, by their settings
 
 def make_chunk(chunk: list[Item], mark: Path, out: Path, voices: list[config.PartSettings], gap_ms: list[int], seed: int) -> int:
     """Speak the items of a chunk into `out`, then write the mark. -> how many."""
-    made = []
+    made: list[Recording] = []
     for item in chunk:
         key = voices[item.voice].model_dump_json()
         voice = _voices.get(key) or _voices.setdefault(key, registry.build("voices", voices[item.voice]))
@@ -214,11 +214,8 @@ def make_chunk(chunk: list[Item], mark: Path, out: Path, voices: list[config.Par
         audio.write(path, samples)
         marked = (start, end) if item.label != "speech" else (0, 0)
         who = f"{voice.name}/{item.speaker}"
-        made.append(
-            Recording(
-                item.id, path.name, item.utterance.text, item.label, who, voice.name, voice.licence, len(samples), "", *marked
-            )
-        )
+        told = (item.id, path.name, item.utterance.text, item.label, who, voice.name, voice.licence)
+        made.append(Recording(*told, n_samples=len(samples), phrase_start=marked[0], phrase_end=marked[1]))
     save_jsonl(mark, made)
     return len(made)
 

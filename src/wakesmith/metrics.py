@@ -1,0 +1,105 @@
+"""How well a detector hears: misses, false accepts per hour, curves and intervals. Arrays in, numbers out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[np.floating]
+Z_95 = 1.959963984540054
+
+
+def wilson(k: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """Interval of a share k of n (Wilson 1927); (0, 1) for nothing tried."""
+    if n == 0:
+        return 0.0, 1.0
+    share, spread = k / n, z * z / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return max(0.0, middle - half) if k else 0.0, min(1.0, middle + half) if k < n else 1.0
+
+
+def poisson(k: int, hours: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a rate per hour from k events (Garwood 1936). With no event the upper end alone is one-sided: -ln(0.05) / hours."""
+    from scipy.stats import chi2
+
+    if hours <= 0:
+        return 0.0, math.inf
+    if k == 0:
+        return 0.0, -math.log(1 - confidence) / hours
+    tail = (1 - confidence) / 2
+    return float(chi2.ppf(tail, 2 * k) / 2 / hours), float(chi2.ppf(1 - tail, 2 * k + 2) / 2 / hours)
+
+
+def frr(positives: Numbers, threshold: float) -> float:
+    """False reject rate: share of the phrases whose best score stays under the threshold. (n,) -> 0..1."""
+    return float((np.asarray(positives) < threshold).mean())
+
+
+def peaks(times_s: Numbers, scores: Numbers, refractory_s: float) -> Numbers:
+    """Heights of the peaks that stay apart by the refractory time, highest first: the false accepts at a threshold are those at or over it."""
+    inside = np.r_[True, scores[1:] >= scores[:-1]] & np.r_[scores[:-1] > scores[1:], True] if len(scores) else np.zeros(0, bool)
+    candidates = np.flatnonzero(inside)
+    taken: list[int] = []
+    busy = np.zeros(len(scores), bool)
+    for index in candidates[np.argsort(-scores[candidates], kind="stable")]:
+        if not busy[index]:
+            taken.append(int(index))
+            low, high = np.searchsorted(times_s, [times_s[index] - refractory_s, times_s[index] + refractory_s])
+            busy[low:high] = True
+    return scores[taken]
+
+
+def threshold_at(heights: Numbers, hours: float, fa_per_hour: float, floor: float) -> tuple[float, bool]:
+    """The lowest threshold with at most `fa_per_hour` among the peaks of negatives, not under `floor`.
+
+    -> (threshold, whether it is only a bound: the hours are too few for a single event at that rate).
+    """
+    allowed = math.floor(fa_per_hour * hours + 1e-9)
+    ordered = np.sort(heights)[::-1]
+    over = float(ordered[allowed]) if allowed < len(ordered) else 0.0
+    return max(floor, float(np.nextafter(np.float32(over), np.float32(2)))), allowed == 0
+
+
+def det(positives: Numbers, heights: Numbers, hours: float) -> tuple[Numbers, Numbers, Numbers]:
+    """Detection error trade-off: (thresholds, FA per hour, FRR), thresholds rising."""
+    thresholds = np.unique(np.r_[np.linspace(0.01, 1.0, 100), 1 - np.geomspace(1e-4, 0.5, 60)])
+    fa = np.array([(heights >= t).sum() / max(hours, 1e-9) for t in thresholds])
+    return thresholds, fa, np.array([frr(positives, t) for t in thresholds])
+
+
+def roc(positives: Numbers, negatives: Numbers) -> tuple[Numbers, Numbers]:
+    """(false reject rates, false accept rates) over every score as threshold, rising thresholds."""
+    thresholds = np.unique(np.r_[positives, negatives, np.inf])
+    return (
+        np.searchsorted(np.sort(positives), thresholds, "left") / len(positives),
+        1 - np.searchsorted(np.sort(negatives), thresholds, "left") / len(negatives),
+    )
+
+
+def eer(positives: Numbers, negatives: Numbers) -> float:
+    """Equal error rate, between the two thresholds where misses and false accepts cross."""
+    misses, accepts = roc(positives, negatives)
+    at = int(np.argmax(misses >= accepts))
+    if at == 0:
+        return float((misses[0] + accepts[0]) / 2)
+    before, after = accepts[at - 1] - misses[at - 1], misses[at] - accepts[at]
+    share = before / (before + after) if before + after else 0.0
+    return float(misses[at - 1] + share * (misses[at] - misses[at - 1]))
+
+
+def auc(positives: Numbers, negatives: Numbers) -> float:
+    """Area under the ROC curve: how often a positive scores over a negative, ties counting half (Mann-Whitney)."""
+    ordered = np.sort(negatives)
+    below, upto = np.searchsorted(ordered, positives, "left"), np.searchsorted(ordered, positives, "right")
+    return float(((below + upto) / 2).mean() / len(negatives))
+
+
+def ece(probabilities: Numbers, labels: npt.NDArray[np.integer], n_bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017, eq. 3): (n, C), (n,) -> 0..1."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    gaps = [abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in range(n_bins)]
+    return float(sum(gaps) / len(labels))
