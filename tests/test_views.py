@@ -17,7 +17,7 @@ def make_view(clip, view):
 
 def store(folder, maker=make_view, jobs=1):
     folder.mkdir(exist_ok=True)
-    views.create(folder, *SHAPE, {"fingerprint": "a"})
+    views.create(folder, np.ones(SHAPE[:2], bool), SHAPE[2], {"fingerprint": "a"})
     views.fill(folder, maker, jobs)
     return views.ViewStore.open(folder)
 
@@ -51,13 +51,23 @@ def test_a_store_with_holes_is_refused_and_then_filled(tmp_path):
 
 def test_another_fingerprint_starts_the_store_afresh(tmp_path):
     store(tmp_path)
-    views.create(tmp_path, *SHAPE, {"fingerprint": "b"})
+    views.create(tmp_path, np.ones(SHAPE[:2], bool), SHAPE[2], {"fingerprint": "b"})
 
     assert not np.load(tmp_path / views.STATE).any()
 
 
 def test_a_disk_too_small_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(DataError, match="GB are needed"):
-        views.create(tmp_path, 10**9, 8, 24_000, {"fingerprint": "a"})
+        views.create(tmp_path, np.ones((10**7, 8), bool), 2_400_000, {"fingerprint": "a"})
 
     assert not list(tmp_path.iterdir())
+
+
+def test_a_view_that_was_not_asked_for_cannot_be_read(tmp_path):
+    asked = np.ones(SHAPE[:2], bool)
+    asked[3] = False
+    views.create(tmp_path, asked, SHAPE[2], {"fingerprint": "a"})
+    views.fill(tmp_path, make_view, 1)
+
+    with pytest.raises(DataError, match="no view 0 of clip 3"):
+        views.ViewStore.open(tmp_path).read(3, 0)

@@ -20,6 +20,8 @@ from wakesmith.progress import say, track
 
 VIEWS, STATE, MANIFEST = "views.npy", "state.npy", "manifest.json"
 CHUNK = 16
+MISSING, WHOLE, UNWANTED = 0, 1, 2
+"""The state bytes: a view of a test clip is never asked for, and takes no room on disk (the file is sparse)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class ViewStore:
     def open(folder: Path) -> ViewStore:
         """Raises DataError when it is not there or not whole."""
         store = ViewStore(folder)
-        if not (folder / MANIFEST).exists() or not store._state.all():
+        if not (folder / MANIFEST).exists() or (store._state == MISSING).any():
             raise DataError(f"{folder}: the views are not whole. Make them: wakesmith views {folder.parent}")
         return store
 
@@ -44,9 +46,12 @@ class ViewStore:
     def _views(self) -> np.ndarray:
         return np.load(self.folder / VIEWS, mmap_mode="r")
 
-    @property
+    @cached_property
     def _state(self) -> np.ndarray:
         return np.load(self.folder / STATE, mmap_mode="r")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder}
 
     @property
     def n_clips(self) -> int:
@@ -64,31 +69,37 @@ class ViewStore:
     def fingerprint(self) -> str:
         return str(self.manifest["fingerprint"])
 
+    def holds(self, clip: int, view: int) -> bool:
+        return bool(self._state[clip, view] == WHOLE)
+
     def read(self, clip: int, view: int) -> Samples:
-        """-> (24000,) float32."""
+        """-> (24000,) float32. Raises DataError for a view that the store does not hold."""
+        if not self.holds(clip, view):
+            raise DataError(f"{self.folder}: holds no view {view} of clip {clip}. Make it: wakesmith views {self.folder.parent}")
         return audio.to_float(self._views[clip, view])
 
 
-def create(folder: Path, n_clips: int, n_views: int, n_samples: int, manifest: dict[str, Any]) -> None:
-    """Lay the empty store out, or leave the one of the same manifest as it is. Raises DataError when the disk is too small."""
+def create(folder: Path, wanted: np.ndarray, n_samples: int, manifest: dict[str, Any]) -> None:
+    """(n_clips, K) bool: which views there will be. Lay the empty store out, or leave the one of the same manifest as it is. Raises DataError when the disk is too small."""
     old = folder / MANIFEST
     if old.exists() and json.loads(old.read_text(encoding="utf-8")) == manifest:
         return
-    need, free = n_clips * n_views * n_samples * 2, shutil.disk_usage(folder).free
-    say(f"views: {n_clips} clips x {n_views} views, {need / 1e6:.0f} MB of disk")
+    need, free = int(wanted.sum()) * n_samples * 2, shutil.disk_usage(folder).free
+    say(f"views: {wanted.sum()} of {wanted.shape[0]} clips, {need / 1e6:.0f} MB of disk")
     if need > free * 0.95:
         raise DataError(f"{folder}: {need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free. Make room, or lower views.n_views.")
     old.unlink(missing_ok=True)
-    np.lib.format.open_memmap(folder / VIEWS, "w+", np.int16, (n_clips, n_views, n_samples)).flush()
-    np.lib.format.open_memmap(folder / STATE, "w+", np.uint8, (n_clips, n_views)).flush()
+    np.lib.format.open_memmap(folder / VIEWS, "w+", np.int16, (*wanted.shape, n_samples)).flush()
+    np.save(folder / STATE, np.where(wanted, MISSING, UNWANTED).astype(np.uint8))
     old.write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def fill(folder: Path, make_view: Any, jobs: int) -> None:
     """Make what is missing; `make_view(clip, view) -> (N,) float32` goes to worker processes."""
-    missing = np.argwhere(np.load(folder / STATE, mmap_mode="r") == 0)
+    state = np.load(folder / STATE)
+    missing = np.argwhere(state == MISSING)
     chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
-    total = int(np.load(folder / STATE, mmap_mode="r").size)
+    total = int((state != UNWANTED).sum())
     if not chunks:
         return
     with ProcessPoolExecutor(jobs or os.cpu_count(), initializer=_start, initargs=(folder, make_view)) as pool:
@@ -110,4 +121,4 @@ def _make(keys: np.ndarray) -> None:
         _worker["views"][clip, view] = audio.to_int16(_worker["make"](int(clip), int(view)))
     _worker["views"].flush()  # sound first, then the byte that says it is whole
     for clip, view in keys:
-        _worker["state"][clip, view] = 1
+        _worker["state"][clip, view] = WHOLE

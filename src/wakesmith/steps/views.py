@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import Field
 
 from wakesmith import config
 from wakesmith.audio import Samples
 from wakesmith.config import Effect, part
+from wakesmith.data.records import Clip
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -27,6 +29,12 @@ class Settings(config.Settings):
     """Simulated rooms, shared out over train, dev and test."""
     most_beds: int = Field(default=150, ge=1)
     """Of 10 s, of noise and of speech, for each split."""
+
+
+def wanted(clips: list[Clip], n_views: int) -> np.ndarray:
+    """(n_clips, K) bool: every view of train, the first of dev, none of test (that is heard as continuous audio)."""
+    rows = {"train": np.ones(n_views, bool), "dev": np.arange(n_views) == 0, "test": np.zeros(n_views, bool)}
+    return np.stack([rows[clip.split] for clip in clips])
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,6 @@ def run(recipe: Recipe, folder: Path) -> Path:
     described = [effect.model_dump(mode="json") for effect in settings.effects]
     stamp = run.fingerprint(store.fingerprint, recipe.seed, described, settings.n_rooms, settings.most_beds)
     manifest = {"fingerprint": stamp, "seed": recipe.seed, "effects": described, "n_views": settings.n_views}
-    views.create(out, len(store.clips), settings.n_views, VIEW_SAMPLES, manifest)
+    views.create(out, wanted(store.clips, settings.n_views), VIEW_SAMPLES, manifest)
     views.fill(out, Maker(store, augment.build(settings.effects), bank, recipe.seed), jobs)
     return out

@@ -22,9 +22,11 @@ def make(front_end: Any, views: Any, path: Path) -> np.ndarray:
         aside = path.with_name(path.name + ".part")
         out = np.lib.format.open_memmap(aside, "w+", np.float16, (views.n_clips, views.n_views, *shape))
         rows = out.reshape(-1, *shape)
-        for start in track(range(0, len(rows), CHUNK), "features"):
-            batch = [views.read(row // views.n_views, row % views.n_views) for row in range(start, min(start + CHUNK, len(rows)))]
-            rows[start : start + CHUNK] = front_end(torch.from_numpy(np.stack(batch))).numpy()
+        held = [row for row in range(len(rows)) if views.holds(row // views.n_views, row % views.n_views)]
+        for start in track(range(0, len(held), CHUNK), "features"):
+            chunk = held[start : start + CHUNK]
+            batch = [views.read(row // views.n_views, row % views.n_views) for row in chunk]
+            rows[chunk] = front_end(torch.from_numpy(np.stack(batch))).numpy()
         out.flush()
         aside.replace(path)
     return np.load(path, mmap_mode="r")
