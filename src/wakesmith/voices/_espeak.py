@@ -48,6 +48,7 @@ class Library:
         self.lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
         if self.lib.espeak_Initialize(SYNCHRONOUS, 0, str(self.data).encode(), 0) != RATE_HZ:
             raise ConfigError(f"{self.data}: espeak-ng cannot read its data. Install it again: pip install espeakng-loader")
+        self.lib.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else breath is noise seeded with the time of day
         self.lib.espeak_SetSynthCallback(self.callback)
         self.voice = ""
 
@@ -60,7 +61,6 @@ class Library:
             import _ctypes
 
             _ctypes.dlclose(self.lib._handle)
-            ctypes.CDLL(None).srand(1)  # klatt voices take their breath from the C library's generator
         self._load()
 
     def set_voice(self, voice: str) -> None:

@@ -23,25 +23,15 @@ NEAR = {
     "N": "m", "f": "s T p S", "T": "f s S", "s": "f S T t", "S": "s f tS", "h": "f s w", "v": "z b w", "D": "z v l", "z": "v Z d",
     "Z": "z dZ", "tS": "S t k", "dZ": "Z d g", "l": "r w n j", "r": "l w", "w": "r v l", "j": "l w", "x": "k S",
     "i:": "eI u: E", "i": "eI u e", "I": "V a U", "E": "V aI oU", "e": "i o a", "eI": "aI i: oU", "a": "I eI U", "aa": "eI i: oU",
-    "V": "E I i:", "0": "E aU I", "O2": "E aU I", "A:": "i: eI u:", "O:": "i: aU eI", "o": "u e a", "oU": "u: aU aI", "U": "E a eI",
+    "V": "E I i:", "0": "E aU I", "O2": "E aU I", "A:": "i: eI u:", "O:": "i: aU eI", "o": "u e a", "oU": "u: aU aI",
+    "U": "E a eI",
     "u:": "oU i: aU", "u": "o i", "aI": "OI eI aU", "aU": "oU aI u:", "OI": "aI oU eI", "3:": "i: aU oU", "A@": "3: aU i:",
     "O@": "3: i: aI", "o@": "3: i: aI", "e@": "3: aU O@", "i@3": "O@ aU A@", "U@": "A@ aI",
 }  # fmt: skip
 SAME = {
-    "a#": "@",
-    "@2": "@",
-    "@5": "@",
-    "3": "@",
-    "I2": "I",
-    "i": "I",
-    "i:": "I",
-    "O2": "0",
-    "A:": "0",
-    "O:": "0",
-    "aa": "a",
-    "t#": "t",
-    "t2": "t",
-}
+    "a#": "@", "@2": "@", "@5": "@", "3": "@", "I2": "I", "i": "I", "i:": "I", "O2": "0", "A:": "0", "O:": "0", "aa": "a",
+    "t#": "t", "t2": "t",
+}  # fmt: skip
 VOWEL = re.compile(r"[aeiouyAEIOUVYW@30&]")
 STRESS = "',%=|"
 FILL = ("b", "d", "k", "l", "m", "n", "s", "t")
@@ -54,13 +44,10 @@ def near_misses(
 
     Distinct ones come first; when all have come they come again (for other speakers to say). Raises ConfigError without espeak.
     """
-    pools = [
-        [made[i] for i in rng.permutation(len(made))]
-        for made in candidates(phrase, language, word_list, phonemes).values()
-        if made
-    ]
-    drawn = [pool[i // len(pools) % len(pool)] for i in range(n) for pool in [pools[i % len(pools)]]]
-    return [drawn[i] for i in rng.permutation(n)]
+    kinds = candidates(phrase, language, word_list, phonemes)
+    pools = [[made[i] for i in rng.permutation(len(made))] for made in kinds.values() if made]
+    said = [pools[i % len(pools)][i // len(pools) % len(pools[i % len(pools)])] for i in range(n)]
+    return [said[i] for i in rng.permutation(n)]
 
 
 def candidates(phrase: str, language: str, word_list: list[str], phonemes: bool = True) -> dict[str, list[Utterance]]:
@@ -196,7 +183,7 @@ def _alike(spelled: list[str], wanted: list[Word], listed: dict[str, list[Word]]
 
 
 def _likeness(sounds: list[str], others: list[str]) -> float:
-    """Sounds in common for their length (0..1), and more for a shared beginning or end (a rhyme); 0 for the same or an unlike word."""
+    """Sounds in common for their length (0..1), more for a shared beginning or end (rhyme); 0 for the same or an unlike word."""
     if sounds == others or not others:
         return 0.0
     common = SequenceMatcher(None, sounds, others, autojunk=False).ratio()

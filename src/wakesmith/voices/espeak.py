@@ -16,11 +16,12 @@ from wakesmith.errors import ConfigError
 from wakesmith.voices import _espeak
 from wakesmith.voices._base import Utterance, VoiceSettings, finished
 
-NOT_HUMAN = {  # whispers, robots, monsters and experiments with the fastest speed
-    "whisper", "whisperf", "croak", "Demonic", "UniRobot", "anikaRobot", "announcer", "Tweaky", "AnxiousAndy", "fast", "kaukovalta",
+NOT_HUMAN = {  # whispers (caleb: 12 % of its power in 100..4000 Hz), robots, monsters and experiments
+    "whisper", "whisperf", "caleb", "croak", "Demonic", "UniRobot", "anikaRobot", "announcer", "Tweaky", "AnxiousAndy", "fast",
+    "kaukovalta", "RicishayMax", "RicishayMax2", "RicishayMax3",
     "robosoft", "robosoft2", "robosoft3", "robosoft4", "robosoft5", "robosoft6", "robosoft7", "robosoft8",
-    "RicishayMax", "RicishayMax2", "RicishayMax3",
 }  # fmt: skip
+NOT_REPEATABLE = {"Reed", "victor"}  # their lists of numbers are too short: espeak reads on into what its memory holds
 NOT_SPOKEN = {"en-shaw", "cmn-latn-pinyin"}  # ways of writing
 
 
@@ -30,7 +31,7 @@ class Config(VoiceSettings):
     """Voices of the language, such as en-us or en-gb-scotland; empty: all of them."""
     variants: list[str] = []
     """Such as f2 or klatt3; empty: all that sound human."""
-    rate_wpm: list[int] = [125, 215]
+    rate_wpm: list[int] = [120, 200]
     """Slowest and fastest speech, in words a minute."""
     pitch: list[int] = [25, 75]
     """Lowest and highest pitch, 0 to 100, relative to the variant's own."""
@@ -56,7 +57,7 @@ class Espeak:
         self.config = config
         self.language = config.language or "en"
         self.accents = _chosen("accents", config.accents, accents(self.language), _espeak.languages().keys())
-        human = sorted(variants() - NOT_HUMAN)
+        human = sorted(variants() - NOT_HUMAN - NOT_REPEATABLE)
         self.variants = _chosen("variants", config.variants, human, variants())
 
     def speakers(self) -> list[str]:
@@ -64,10 +65,8 @@ class Espeak:
 
     def say(self, utterance: Utterance, speaker: str, rng: np.random.Generator) -> Samples:
         text = _espeak.spoken(utterance.phonemes) if utterance.phonemes else utterance.text.replace("[", " ")
-        rate, pitch, liveliness = (
-            int(rng.integers(low, high, endpoint=True))
-            for low, high in (self.config.rate_wpm, self.config.pitch, self.config.pitch_range)
-        )
+        spans = (self.config.rate_wpm, self.config.pitch, self.config.pitch_range)
+        rate, pitch, liveliness = (int(rng.integers(low, high, endpoint=True)) for low, high in spans)
         samples = _espeak.library().say(speaker, text, rate, pitch, liveliness)
         return finished(samples, _espeak.RATE_HZ, rng, f"espeak/{speaker}: {utterance.text!r}")
 

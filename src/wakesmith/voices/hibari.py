@@ -1,0 +1,77 @@
+"""hibari: one natural American voice in the package `hibari-tts` (Apache-2.0), fast; others come from its hub when named."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from wakesmith.audio import Samples
+from wakesmith.errors import ConfigError
+from wakesmith.voices import _kokoro_sounds
+from wakesmith.voices._base import Utterance, VoiceSettings, finished, need
+
+RATE_HZ = 24_000
+
+
+class Config(VoiceSettings):
+    name: Literal["hibari"] = "hibari"
+    speakers: list[str] = Field(default=["heart"], min_length=1)
+    """`heart` lies in the package; emma, fenrir, fable and kore are fetched when first named."""
+    speed: list[float] = [0.75, 1.3]
+    """Slowest and fastest speech; 1 is the voice's own pace."""
+
+    @field_validator("speed")
+    @classmethod
+    def _ordered(cls, value: list[float]) -> list[float]:
+        if len(value) != 2 or not 0.5 <= value[0] <= value[1] <= 2:
+            raise ValueError("expected two rising numbers from 0.5 to 2, the slowest and the fastest")
+        return value
+
+
+class HibariVoice:
+    name = "hibari"
+    licence = "hibari-tts (Apache-2.0)"
+    says_phonemes = True
+
+    def __init__(self, config: Config) -> None:
+        need("hibari", "hibari-tts", "hibari")
+        from hibari.voices import VOICES
+
+        self.config = config
+        self.british = {name: bool(known["british"]) for name, known in VOICES.items()}
+        if not (config.language or "en").startswith("en"):
+            raise ConfigError(f"voices: 'hibari' speaks English only, not '{config.language}'. Choose espeak, kokoro or piper.")
+        unknown = [name for name in config.speakers if name not in VOICES]
+        if unknown:
+            raise ConfigError(f"voices.speakers: hibari has no {', '.join(unknown)}. There are: {', '.join(VOICES)}.")
+
+    def speakers(self) -> list[str]:
+        return list(self.config.speakers)
+
+    def say(self, utterance: Utterance, speaker: str, rng: np.random.Generator) -> Samples:
+        model = _model(speaker)
+        speed, seed = float(np.exp(rng.uniform(*np.log(self.config.speed)))), int(rng.integers(2**31))
+        if utterance.phonemes:
+            sounds = _kokoro_sounds.from_espeak(utterance, "en-gb" if self.british[speaker] else "en-us")
+            samples = model.from_phonemes(sounds, speed, seed)
+        else:
+            samples = model(utterance.text, speed, seed)
+        return finished(samples, RATE_HZ, rng, f"hibari/{speaker}: {utterance.text!r}")
+
+
+@cache
+def _model(speaker: str) -> Any:
+    from hibari import Hibari
+
+    try:
+        return Hibari(voice=speaker)
+    except RuntimeError as error:  # raised by its download
+        raise ConfigError(f"voices.speakers: hibari cannot get '{speaker}' ({error}).") from error
+
+
+def build(config: Config) -> HibariVoice:
+    """Raises ConfigError without the package, or for an unknown speaker."""
+    return HibariVoice(config)

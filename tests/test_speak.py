@@ -1,0 +1,135 @@
+"""speak makes recordings whose phrase lies where they say, the same for a seed however often it is interrupted."""
+
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from wakesmith import audio
+from wakesmith.config import parse, part
+from wakesmith.data.records import Recording, load_jsonl
+from wakesmith.errors import ConfigError
+from wakesmith.steps import speak
+
+pytestmark = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed")
+
+
+def recipe(phrase="hey nova", seed=1, language="en", **options):
+    options = {"n_wake": 20, "n_near_miss": 12, "n_speech": 8, "before_share": 0.3, "after_share": 0.3, "jobs": 1, **options}
+    return SimpleNamespace(phrase=phrase, language=language, seed=seed, speak=speak.Settings(**options))
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in (folder / "speak").iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return speak.run(recipe(), folder)
+
+
+def recordings(out):
+    return load_jsonl(out / "recordings.jsonl", Recording)
+
+
+def test_every_kind_is_made_by_many_speakers(made):
+    found = recordings(made)
+
+    assert [sum(r.label == label for r in found) for label in ("wake", "near_miss", "speech")] == [20, 12, 8]
+    assert len({r.speaker for r in found}) == 20
+    assert all(r.speaker.startswith("espeak/") and r.source == "espeak" and r.licence for r in found)
+
+
+def test_the_phrase_is_loud_inside_its_bounds_and_the_gap_beside_it_is_silent(made):
+    for recording in recordings(made):
+        samples = audio.read(made / recording.path)
+        assert len(samples) == recording.n_samples
+        if recording.label == "speech":
+            assert recording.phrase_end == 0
+            continue
+        phrase = samples[recording.phrase_start : recording.phrase_end]
+        assert 0 <= recording.phrase_start < recording.phrase_end <= recording.n_samples
+        assert audio.speech_bounds(phrase) == (0, len(phrase) // 160 * 160)
+        around = samples[recording.phrase_end : recording.phrase_end + 320]
+        assert np.abs(around[-100:]).max(initial=0) < 0.05 * np.abs(phrase).max()
+
+
+def test_wake_and_near_miss_stand_alone_and_beside_other_speech(made):
+    for label in ("wake", "near_miss"):
+        found = [r for r in recordings(made) if r.label == label]
+        assert any(r.phrase_start > 8_000 for r in found)
+        assert any(r.n_samples - r.phrase_end > 8_000 for r in found)
+        assert any(r.n_samples - r.phrase_end < 1_600 and r.phrase_start < 1_600 for r in found)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(made, tmp_path):
+    whole = files(made.parent)
+    settings = recipe()
+    speak.run(settings, tmp_path)
+    for path in sorted((tmp_path / "speak").glob("near_miss-*.flac"))[:2]:
+        path.unlink()
+    next((tmp_path / "speak" / "whole").iterdir()).unlink()
+    (tmp_path / "speak" / "recordings.jsonl").unlink()
+
+    speak.run(settings, tmp_path)
+
+    assert files(tmp_path) == whole
+
+
+def test_what_is_whole_is_not_made_again(made):
+    before = {path: path.stat().st_mtime_ns for path in made.glob("*.flac")}
+
+    speak.run(recipe(), made.parent)
+
+    assert before == {path: path.stat().st_mtime_ns for path in made.glob("*.flac")}
+
+
+def test_processes_make_the_same_bytes_as_one(made, tmp_path):
+    speak.run(recipe(jobs=2), tmp_path)
+
+    assert files(tmp_path) == files(made.parent)
+
+
+def test_another_plan_leaves_nothing_of_the_last_one(tmp_path):
+    speak.run(recipe(n_wake=6, n_near_miss=0, n_speech=0), tmp_path)
+
+    speak.run(recipe(phrase="alexa", n_wake=3, n_near_miss=0, n_speech=0), tmp_path)
+
+    assert {r.text for r in recordings(tmp_path / "speak")} == {"alexa"}
+    assert len(list((tmp_path / "speak").glob("*.flac"))) == 3
+
+
+def test_voices_share_the_work(tmp_path):
+    voices = [part("voices", "espeak", variants=["m1"], share=3.0), part("voices", "espeak", variants=["f1"])]
+
+    assert speak.split_by_share(8, voices) == [6, 2]
+    items = speak.plan(speak.Settings(n_wake=8, n_near_miss=0, n_speech=0), voices, "hey nova", "en", 1)
+    assert [item.speaker.split("+")[1] for item in items] == ["m1"] * 6 + ["f1"] * 2
+
+
+def test_another_language_speaks_from_lists_of_its_own(tmp_path):
+    (tmp_path / "words.txt").write_text("casa\nmesa\nnoche\n")
+    (tmp_path / "sentences.txt").write_text("La casa es grande.\n")
+    lists = {"words": str(tmp_path / "words.txt"), "sentences": str(tmp_path / "sentences.txt")}
+
+    out = speak.run(recipe("hola luna", language="es", n_wake=2, n_near_miss=4, n_speech=2, **lists), tmp_path)
+
+    assert {r.speaker.split("/")[1].split("+")[0] for r in recordings(out)} <= {"es", "es-419"}
+
+
+def test_a_language_without_lists_stops_before_anything_is_made(tmp_path):
+    with pytest.raises(ConfigError, match="English only"):
+        speak.run(recipe("hola luna", language="es"), tmp_path)
+    assert not (tmp_path / "speak").exists()
+
+
+def test_a_phrase_without_letters_stops_before_anything_is_made(tmp_path):
+    with pytest.raises(ConfigError, match="letters"):
+        speak.run(recipe("123"), tmp_path)
+
+
+def test_settings_that_cannot_be_are_told_together():
+    with pytest.raises(ConfigError, match="2 problems"):
+        parse(speak.Settings, {"gap_ms": [9, 1], "n_wake": 0}, "speak")
