@@ -10,7 +10,13 @@ from pydantic import Field, field_validator
 from wakesmith import run
 from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, parse, part, read_yaml
 from wakesmith.errors import ConfigError
-from wakesmith.steps import evaluate, label, prepare, speak, teach, train, views
+from wakesmith.steps.evaluate import Settings as Evaluate
+from wakesmith.steps.label import Settings as Label
+from wakesmith.steps.prepare import Settings as Prepare
+from wakesmith.steps.speak import Settings as Speak
+from wakesmith.steps.teach import Settings as Teach
+from wakesmith.steps.train import Settings as Train
+from wakesmith.steps.views import Settings as Views
 
 PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -21,17 +27,17 @@ class Recipe(Settings):
     language: str = "en"
     """espeak-ng's name of the language."""
     seed: int = Field(default=1, ge=0)
-    speak: speak.Settings = speak.Settings()
-    data: prepare.Settings = prepare.Settings()
-    views: views.Settings = views.Settings()
+    speak: Speak = Speak()
+    data: Prepare = Prepare()
+    views: Views = Views()
     teacher: Teacher = Field(default_factory=lambda: part("teachers", "moonshine"))
-    teach: teach.Settings = teach.Settings()
-    label: label.Settings = label.Settings()
+    teach: Teach = Teach()
+    label: Label = Label()
     features: Features = Field(default_factory=lambda: part("features", "log_mel"))
     student: Student = Field(default_factory=lambda: part("students", "ds_cnn"))
     losses: list[Loss] = Field(default_factory=lambda: [part("losses", name) for name in ("cross_entropy", "kd", "embedding")])
-    train: train.Settings = train.Settings()
-    evaluate: evaluate.Settings = evaluate.Settings()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
 
     @field_validator("phrase")
     @classmethod

@@ -1,0 +1,82 @@
+"""Recordings -> clips of 2.0 s: what one view (1.5 s) is cut from, with room to shift."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from wakesmith.audio import SAMPLE_RATE_HZ, speech_bounds, to_float
+from wakesmith.data.records import ROOM, Clip, Recording
+from wakesmith.rng import rng
+
+VIEW_SAMPLES = SAMPLE_RATE_HZ * 3 // 2
+SLACK_SAMPLES = SAMPLE_RATE_HZ // 2
+CLIP_SAMPLES = VIEW_SAMPLES + SLACK_SAMPLES
+EVENT_END_SAMPLES = VIEW_SAMPLES + 800
+"""Where a phrase ends in its clip: a view that ends 50 to 350 ms later lies inside the clip either way."""
+SHORTEST_CLIP_SAMPLES = SAMPLE_RATE_HZ // 2
+"""What is left at the end of a recording makes a clip of its own from this length on."""
+_BLOCK = SAMPLE_RATE_HZ // 20
+
+
+def clips_of(recording: Recording, samples: npt.NDArray[np.int16], silence_dbfs: float, most: int, seed: int) -> list[Clip]:
+    """Clips of one recording: one where a phrase is, else consecutive ones that are not silent, `most` drawn of them.
+
+    samples (N,) int16. A room (impulse response) has none.
+    """
+    if recording.label == ROOM:
+        return []
+    if recording.label in ("wake", "near_miss"):
+        end = recording.phrase_end or speech_bounds(to_float(samples))[1]
+        return [_clip(recording, end - EVENT_END_SAMPLES, EVENT_END_SAMPLES)]
+    starts = [start for start in _starts(len(samples)) if _loud(samples, start, silence_dbfs)]
+    if len(starts) > most:
+        drawn = rng(seed, recording.id, "clips").choice(len(starts), size=most, replace=False)
+        starts = [starts[index] for index in sorted(drawn)]
+    return [_clip(recording, start, 0) for start in starts]
+
+
+def _clip(recording: Recording, start: int, event_end: int) -> Clip:
+    return Clip(f"{recording.id}@{start}", recording.id, start, CLIP_SAMPLES, recording.label, recording.split, event_end)
+
+
+def _starts(n_samples: int) -> list[int]:
+    """Starts of consecutive clips; a short recording lies in the middle of its clip, so that every view holds all it can."""
+    if n_samples <= CLIP_SAMPLES:
+        return [-((CLIP_SAMPLES - n_samples) // 2)]
+    starts = list(range(0, n_samples - CLIP_SAMPLES + 1, CLIP_SAMPLES))
+    left = n_samples - starts[-1] - CLIP_SAMPLES
+    return [*starts, n_samples - CLIP_SAMPLES] if left >= SHORTEST_CLIP_SAMPLES else starts
+
+
+def _loud(samples: npt.NDArray[np.int16], start: int, silence_dbfs: float) -> bool:
+    """Whether any 50 ms of a clip is louder than `silence_dbfs` (root mean square)."""
+    heard = samples[max(0, start) : start + CLIP_SAMPLES].astype(np.float32)
+    heard = np.pad(heard, (0, -len(heard) % _BLOCK)).reshape(-1, _BLOCK)
+    return bool(np.square(heard / 32_767).mean(axis=1).max(initial=0.0) > 10 ** (silence_dbfs / 10))
+
+
+def make_clips(
+    recordings: Iterable[Recording],
+    read: Callable[[str], npt.NDArray[np.int16]],
+    silence_dbfs: float,
+    most_per_recording: int,
+    most: Mapping[str, int],
+    seed: int,
+) -> list[Clip]:
+    """All clips, in the order of the recordings; at most `most[label]` of a label in a split, drawn evenly by chance."""
+    clips: list[Clip] = []
+    for recording in recordings:
+        clips += clips_of(recording, read(recording.id), silence_dbfs, most_per_recording, seed)
+    sides: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
+    for index, clip in enumerate(clips):
+        sides[clip.label, clip.split].append(index)
+    left_out: set[int] = set()
+    for (label, split), indices in sorted(sides.items()):
+        extra = len(indices) - most.get(label, len(indices))
+        if extra > 0:
+            left_out |= set(rng(seed, label, split, "clips").choice(indices, size=extra, replace=False).tolist())
+    return [clip for index, clip in enumerate(clips) if index not in left_out]

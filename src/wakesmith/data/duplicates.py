@@ -1,0 +1,167 @@
+"""Finds the same sound twice: (N,) samples -> prints (hash, frame); prints of many recordings -> pairs that are near duplicates.
+
+Prints are 32 signs of how band energies change over time and frequency (after Haitsma and Kalker, "A highly robust audio
+fingerprinting system", ISMIR 2002): gain does not touch them, and a copy that was cut, resampled or coded keeps many. Recordings
+with prints in common fall into one hash bucket; what comes together there is then judged on its waveform.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wakesmith.audio import SAMPLE_RATE_HZ, Samples, to_float
+
+HOP = 256
+WINDOW = 512
+BAND_HZ = (300.0, 3400.0)  # what telephone and 8 kHz copies still hold
+N_BANDS = 17
+SMOOTH_FRAMES = 12
+LAG_FRAMES = 4
+APART_FRAMES = 6
+QUIET_DB = 40.0
+PRINT = np.dtype([("hash", "<u4"), ("frame", "<u4")])
+Prints = npt.NDArray[np.void]
+
+LONG_SAMPLES = 15 * SAMPLE_RATE_HZ
+NEIGHBOURS = 16
+"""Entries of a bucket that each entry is paired with: bounds the work when a bucket is crowded."""
+VOTES = 2
+"""Prints at the same shift that make a pair worth judging."""
+JUDGED_SAMPLES = 2 * SAMPLE_RATE_HZ
+SHIFT_SAMPLES = 2 * HOP
+SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 4
+
+
+def prints(samples: npt.NDArray[np.int16]) -> Prints:
+    """(N,) int16 -> (M,) of PRINT, none for what is quiet. Of long recordings a quarter, chosen by content."""
+    energy = _band_energy(to_float(samples))  # (T, N_BANDS)
+    need = LAG_FRAMES + APART_FRAMES
+    if len(energy) <= need:
+        return np.empty(0, dtype=PRINT)
+    loud = energy.sum(axis=1)
+    level = np.log(energy + loud.max() * 1e-6 + 1e-12)
+    slope = np.diff(level, axis=1)  # (T, 16) along frequency
+    change = slope[LAG_FRAMES:] - slope[:-LAG_FRAMES] > 0  # (T - LAG, 16) and along time
+    half = change @ (1 << np.arange(N_BANDS - 1, dtype=np.uint32))  # (T - LAG,) 16 bits
+    hashes = (half[:-APART_FRAMES] << np.uint32(16)) | half[APART_FRAMES:]
+    heard = loud[need // 2 : need // 2 + len(hashes)] > loud.max() * 10 ** (-QUIET_DB / 10)
+    if len(samples) > LONG_SAMPLES:
+        heard &= hashes % 4 == 0
+    frames = np.flatnonzero(heard)
+    found = np.empty(len(frames), dtype=PRINT)
+    found["hash"], found["frame"] = hashes[frames], frames
+    _, first = np.unique(found["hash"], return_index=True)  # a steady tone says its hash once
+    return found[np.sort(first)]
+
+
+def _band_energy(samples: Samples) -> npt.NDArray[np.float64]:
+    """(N,) -> (T, N_BANDS) energy in bands of equal ratio, smoothed over some 190 ms so that the frame grid does not matter."""
+    n_frames = 1 + (len(samples) - WINDOW) // HOP
+    if n_frames < SMOOTH_FRAMES:
+        return np.empty((0, N_BANDS))
+    bands, window = _bands(), np.hanning(WINDOW).astype(np.float32)
+    energy = np.empty((n_frames, N_BANDS))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
+    for start in range(0, n_frames, 2048):
+        spectrum = np.fft.rfft(frames[start : start + 2048] * window, axis=1)
+        energy[start : start + 2048] = (spectrum.real**2 + spectrum.imag**2) @ bands
+    weights = np.hanning(SMOOTH_FRAMES + 2)[1:-1]
+    n_smooth = n_frames - SMOOTH_FRAMES + 1
+    return np.sum([weight * energy[i : i + n_smooth] for i, weight in enumerate(weights)], axis=0)
+
+
+def _bands() -> npt.NDArray[np.float32]:
+    """(WINDOW // 2 + 1, N_BANDS): triangles, equally spaced on the mel scale over BAND_HZ."""
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in BAND_HZ)
+    edges_hz = 700 * (10 ** (np.linspace(low, high, N_BANDS + 2) / 2595) - 1)
+    hz = np.arange(WINDOW // 2 + 1)[:, None] * SAMPLE_RATE_HZ / WINDOW
+    rising = (hz - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
+    falling = (edges_hz[2:] - hz) / np.diff(edges_hz)[1:]
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def candidates(all_prints: Sequence[Prints], groups: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Pairs of recordings of different groups that share prints at one shift. -> (first, second, shift in frames), sorted.
+
+    Sorts all prints once and compares neighbours: the work grows as n log n with the length of the audio.
+    """
+    if not all_prints:
+        return []
+    hashes = np.concatenate([own["hash"] for own in all_prints])
+    frames = np.concatenate([own["frame"] for own in all_prints]).astype(np.int64)
+    owners = np.repeat(np.arange(len(all_prints)), [len(own) for own in all_prints])
+    order = np.argsort(hashes, kind="stable")
+    hashes, frames, owners = hashes[order], frames[order], owners[order]
+    found = []
+    for step in range(1, NEIGHBOURS + 1):
+        same = np.flatnonzero((hashes[step:] == hashes[:-step]) & (groups[owners[step:]] != groups[owners[:-step]]))
+        found.append(np.stack([owners[same], owners[same + step], frames[same + step] - frames[same]], axis=1))
+    votes = np.concatenate(found)  # (V, 3): owners rise within a bucket, the sort being stable
+    if not len(votes):
+        return []
+    pairs, counts = np.unique(votes, axis=0, return_counts=True)
+    best: dict[tuple[int, int], tuple[int, int]] = {}
+    shifts = collections.defaultdict(dict)  # type: ignore[var-annotated]
+    for (first, second, shift), count in zip(pairs.tolist(), counts.tolist(), strict=True):
+        shifts[first, second][shift] = count
+    for pair, counted in shifts.items():
+        best[pair] = max((counted.get(s - 1, 0) + n + counted.get(s + 1, 0), -abs(s), s)[::2] for s, n in counted.items())
+    return sorted((*pair, shift) for pair, (count, shift) in best.items() if count >= VOTES)
+
+
+def likeness(first: npt.NDArray[np.int16], second: npt.NDArray[np.int16], shift_frames: int) -> float:
+    """Correlation of two waveforms in the speech band, 0..1, where `second` runs `shift_frames` behind `first`.
+
+    (N,) int16, (M,) int16. The best lag within 32 ms of the shift counts, over up to 2 s in the middle of what overlaps.
+    """
+    shift = shift_frames * HOP
+    start, end = max(0, -shift), min(len(first), len(second) - shift)
+    if end - start < SHORTEST_SAMPLES:
+        return 0.0
+    middle = (start + end) // 2
+    start, end = max(start, middle - JUDGED_SAMPLES // 2), min(end, middle + JUDGED_SAMPLES // 2)
+    n = 1 << (end - start + 2 * SHIFT_SAMPLES - 1).bit_length()
+    one = _in_band(_cut(first, start, end), n)
+    two = _in_band(_cut(second, start + shift - SHIFT_SAMPLES, end + shift + SHIFT_SAMPLES), n)
+    length = end - start
+    product = np.fft.irfft(np.conj(np.fft.rfft(one)) * np.fft.rfft(two))[: 2 * SHIFT_SAMPLES + 1]
+    running = np.concatenate([[0.0], np.cumsum(two**2)])
+    power = running[length : length + 2 * SHIFT_SAMPLES + 1] - running[: 2 * SHIFT_SAMPLES + 1]
+    scale = np.sqrt(np.maximum(power, 1e-9 * running[-1] + 1e-12) * np.square(one[:length]).sum())
+    return float(min(1.0, np.abs(product / np.maximum(scale, 1e-12)).max()))
+
+
+def _cut(samples: npt.NDArray[np.int16], start: int, end: int) -> Samples:
+    """samples[start:end] as float32, with zeros where there is nothing."""
+    inner = to_float(samples[max(0, start) : max(0, end)])
+    left = max(0, -start)
+    return np.pad(inner, (left, end - start - left - len(inner)))
+
+
+def _in_band(samples: Samples, n: int) -> npt.NDArray[np.float64]:
+    spectrum = np.fft.rfft(samples, n)
+    hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE_HZ)
+    spectrum[(hz < BAND_HZ[0]) | (hz > BAND_HZ[1])] = 0
+    return np.fft.irfft(spectrum, n)
+
+
+def near_duplicates(
+    all_prints: Sequence[Prints],
+    groups: npt.NDArray[np.int64],
+    read: Callable[[int], npt.NDArray[np.int16]],
+    threshold: Callable[[int, int], float],
+) -> list[tuple[int, int, float]]:
+    """Pairs of different groups whose sound is the same. -> (first, second, likeness), sorted.
+
+    `read(i)` gives recording i, `threshold(i, j)` the likeness from which a pair counts.
+    """
+    found = []
+    for first, second, shift in candidates(all_prints, groups):
+        alike = likeness(read(first), read(second), shift)
+        if alike >= threshold(first, second):
+            found.append((first, second, alike))
+    return found

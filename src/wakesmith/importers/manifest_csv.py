@@ -1,0 +1,168 @@
+"""A manifest -> recordings: a CSV file with a header line, or JSONL, with one row a sound file.
+
+Columns: path (relative to the manifest's folder), and if there are any: label, text, speaker, split, source, licence,
+phrase_start_s and phrase_end_s (or speech_start_s and speech_end_s): where the phrase lies, for wake and near_miss.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from wakesmith.audio import SAMPLE_RATE_HZ
+from wakesmith.config import PartSettings
+from wakesmith.data.records import Recording
+from wakesmith.errors import DataError
+from wakesmith.importers._base import (
+    KNOWN_LABELS,
+    Found,
+    check_found,
+    check_label,
+    check_labels,
+    check_split,
+    inside,
+    mapped_label,
+    shown,
+)
+
+
+class Config(PartSettings):
+    name: str = "manifest_csv"
+    path: str
+    """The manifest (.csv or .jsonl), or the folder that holds manifest.csv or manifest.jsonl."""
+    label: str = ""
+    """Label of every row that `labels` does not name."""
+    labels: dict[str, str] = {}
+    """Label in the manifest -> our label. With neither, the manifest carries our names."""
+    split: Literal["", "train", "dev", "test", "column"] = ""
+    """Fixed split of all rows; `column`: as the manifest says; empty: assigned by group."""
+    keep: dict[str, list[str]] = {}
+    """Column -> values: only rows with one of these values."""
+    drop: dict[str, list[str]] = {}
+    """Column -> values: no rows with one of these values."""
+    licence: str = "unknown"
+    """Licence of rows without one of their own."""
+
+    _label = field_validator("label")(check_label)
+    _labels = field_validator("labels")(check_labels)
+
+
+class Manifest:
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.dropped: collections.Counter[str] = collections.Counter()
+
+    def recordings(self) -> Found:
+        """Every row that is kept, in the manifest's order. Raises DataError with the line of a row that cannot be used."""
+        manifest = find_manifest(Path(self.config.path).expanduser())
+        found: Found = []
+        for number, row in rows(manifest):
+            where = f"{manifest}, line {number}"
+            if number == 2 or (number == 1 and manifest.suffix == ".jsonl"):
+                self._check_columns(row, manifest)
+            if self._kept(row):
+                label = mapped_label(row.get("label", ""), self.config.labels, self.config.label)
+                if self.config.labels and not label:
+                    self.dropped[f"label '{row.get('label', '')}' is not in `labels`"] += 1
+                    continue
+                found.append(self._recording(row, label, manifest, where))
+        check_found(found, manifest, self.dropped, "no rows to use")
+        return found
+
+    def _check_columns(self, row: dict[str, str], manifest: Path) -> None:
+        wanted = {"path", *self.config.keep, *self.config.drop} | ({"split"} if self.config.split == "column" else set())
+        missing = wanted - set(row)
+        if missing:
+            raise DataError(f"{manifest}: no column {shown(missing)}. It has: {', '.join(row)}.")
+
+    def _kept(self, row: dict[str, str]) -> bool:
+        for column, values in self.config.keep.items():
+            if row.get(column, "") not in values:
+                self.dropped[f"`keep` of {column}"] += 1
+                return False
+        for column, values in self.config.drop.items():
+            if row.get(column, "") in values:
+                self.dropped[f"`drop` of {column}"] += 1
+                return False
+        return True
+
+    def _recording(self, row: dict[str, str], label: str, manifest: Path, where: str) -> tuple[Recording, Path]:
+        config, folder = self.config, manifest.parent
+        if label not in KNOWN_LABELS:
+            raise DataError(f"{where}: label '{label}'. Set `label` or `labels` of the source to {', '.join(KNOWN_LABELS)}.")
+        file = inside(folder, row.get("path", ""), where)
+        start, end = phrase(row, where) if label in ("wake", "near_miss") else (0, 0)
+        recording = Recording(
+            id=f"{folder.resolve().name}/{row['path']}",
+            path=str(file.absolute()),
+            text=row.get("text", ""),
+            label=label,
+            speaker=row.get("speaker", ""),
+            source=row.get("source", "") or folder.resolve().name,
+            licence=row.get("licence", "") or config.licence,
+            n_samples=0,
+            split=check_split(row.get("split", ""), where) if config.split == "column" else config.split,
+            phrase_start=start,
+            phrase_end=end,
+        )
+        return recording, file
+
+
+def find_manifest(path: Path) -> Path:
+    """The manifest itself, or the one in a folder. Raises DataError."""
+    candidates = [path / "manifest.csv", path / "manifest.jsonl"] if path.is_dir() else [path]
+    for candidate in candidates:
+        if candidate.is_file():
+            if candidate.suffix not in (".csv", ".jsonl"):
+                raise DataError(f"{candidate}: expected a manifest ending in .csv or .jsonl.")
+            return candidate
+    raise DataError(f"{' or '.join(map(str, candidates))}: no such manifest. Check `path` of the source.")
+
+
+def rows(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and columns as text, row by row. Raises DataError for lines that cannot be read."""
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            if manifest.suffix == ".csv":
+                reader = csv.DictReader(file, strict=True)
+                for record in reader:
+                    if None in record or None in record.values():
+                        raise DataError(f"{manifest}, line {reader.line_num}: not as many fields as the header has.")
+                    yield reader.line_num, {key.strip(): value for key, value in record.items()}
+            else:
+                for number, line in enumerate(file, start=1):
+                    if line.strip():
+                        yield number, _object(json.loads(line), manifest, number)
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+        raise DataError(f"{manifest}: not readable ({error}). Save it as UTF-8 {manifest.suffix[1:].upper()}.") from error
+
+
+def _object(value: Any, manifest: Path, number: int) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise DataError(f"{manifest}, line {number}: expected an object with keys, got {type(value).__name__}.")
+    return {key: "" if item is None else str(item) for key, item in value.items()}
+
+
+def phrase(row: dict[str, str], where: str) -> tuple[int, int]:
+    """Where the phrase lies, in samples at 16 kHz; (0, 0) when the row does not say. Raises DataError."""
+    for start_column, end_column in (("phrase_start_s", "phrase_end_s"), ("speech_start_s", "speech_end_s")):
+        if row.get(end_column):
+            try:
+                start_s, end_s = float(row.get(start_column) or 0), float(row[end_column])
+            except ValueError as error:
+                raise DataError(f"{where}: {start_column}, {end_column}: expected seconds ({error}).") from error
+            if not (math.isfinite(end_s) and 0 <= start_s < end_s):
+                raise DataError(f"{where}: {start_column} {start_s}, {end_column} {end_s}: expected 0 <= start < end.")
+            return round(start_s * SAMPLE_RATE_HZ), round(end_s * SAMPLE_RATE_HZ)
+    return 0, 0
+
+
+def build(config: Config) -> Manifest:
+    return Manifest(config)

@@ -1,0 +1,105 @@
+"""A folder tree of sound files -> recordings. The label is one for all, or the name of the folder below the top."""
+
+from __future__ import annotations
+
+import collections
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import field_validator, model_validator
+
+from wakesmith.config import PartSettings
+from wakesmith.data.records import Recording
+from wakesmith.errors import DataError
+from wakesmith.importers._base import KNOWN_LABELS, Found, check_found, check_label, check_labels, mapped_label, shown
+
+ENDINGS = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3"))
+
+
+class Config(PartSettings):
+    name: str = "wav_folders"
+    path: str
+    """The top folder."""
+    label: str = ""
+    """Label of every file that `labels` does not name."""
+    labels: dict[str, str] = {}
+    """Name of a folder right below the top -> our label. With neither, those folders carry our names."""
+    split: Literal["", "train", "dev", "test"] = ""
+    """Fixed split of all files; empty: assigned by group."""
+    speaker: Literal["file", "folder"] = "file"
+    """The group that never crosses a split: each file by itself, or the folder a file lies in."""
+    speaker_pattern: str = ""
+    """A regular expression on the path below the top; its first group is the speaker: `([0-9a-f]+)_nohash_`."""
+    text: str = ""
+    """What is said in every file, where it is one phrase."""
+    licence: str = "unknown"
+
+    _label = field_validator("label")(check_label)
+    _labels = field_validator("labels")(check_labels)
+
+    @model_validator(mode="after")
+    def _pattern(self) -> Config:
+        try:
+            groups = re.compile(self.speaker_pattern).groups
+        except re.error as error:
+            raise ValueError(f"speaker_pattern is not a regular expression ({error})") from error
+        if self.speaker_pattern and groups < 1:
+            raise ValueError("speaker_pattern: expected a group in parentheses around the speaker")
+        return self
+
+
+class WavFolders:
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.dropped: collections.Counter[str] = collections.Counter()
+
+    def recordings(self) -> Found:
+        """Every sound file below the top, sorted by path. Raises DataError for a missing or empty folder."""
+        top = Path(self.config.path).expanduser()
+        if not top.is_dir():
+            raise DataError(f"{top}: no such folder. Check `path` of the source.")
+        found: Found = []
+        for file in sorted(top.rglob("*")):
+            if file.suffix.lower() in ENDINGS and file.is_file():
+                recording = self._recording(top, file)
+                if recording:
+                    found.append((recording, file))
+        check_found(found, top, self.dropped, f"no sound files here (looked for {', '.join(sorted(ENDINGS))})")
+        return found
+
+    def _recording(self, top: Path, file: Path) -> Recording | None:
+        config = self.config
+        below = file.relative_to(top)
+        folder = below.parts[0] if len(below.parts) > 1 else ""
+        label = mapped_label(folder, config.labels, config.label)
+        if config.labels and not label:
+            self.dropped[f"folder '{folder}' is not in `labels`"] += 1
+            return None
+        if label not in KNOWN_LABELS:
+            folders = shown(path.name for path in top.iterdir() if path.is_dir())
+            raise DataError(
+                f"{file}: no label. Set `label`, or `labels` for the folders ({folders or 'none here'}), "
+                f"or name them {', '.join(KNOWN_LABELS)}."
+            )
+        return Recording(
+            id=f"{top.resolve().name}/{below.as_posix()}",
+            path=str(file.absolute()),
+            text=config.text,
+            label=label,
+            speaker=self._speaker(below),
+            source=top.resolve().name,
+            licence=config.licence,
+            n_samples=0,
+            split=config.split,
+        )
+
+    def _speaker(self, below: Path) -> str:
+        if self.config.speaker_pattern:
+            match = re.search(self.config.speaker_pattern, below.as_posix())
+            return (match.group(1) or "") if match else ""
+        return below.parent.as_posix() if self.config.speaker == "folder" and len(below.parts) > 1 else ""
+
+
+def build(config: Config) -> WavFolders:
+    return WavFolders(config)

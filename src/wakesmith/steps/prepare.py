@@ -1,0 +1,202 @@
+"""`prepare`: what was spoken and what the sources hold -> 16 kHz mono in one store, split by group, leakage checked, cut into clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from wakesmith import audio, config, registry
+from wakesmith.config import Source
+from wakesmith.data import clips, duplicates, splits
+from wakesmith.data.audio_store import AUDIO, CARD, CLIPS, OFFSETS, RECORDINGS
+from wakesmith.data.records import SPLITS, Recording, load_jsonl, save_jsonl
+from wakesmith.errors import AudioError, DataError
+from wakesmith.progress import say, track
+from wakesmith.run import write_json
+
+if TYPE_CHECKING:
+    from wakesmith.steps._recipe import Recipe
+
+SPOKEN = "spoken"
+RANK = {split: rank for rank, split in enumerate(("test", "dev", "train"))}
+"""Of two copies the one in the split with the lower rank stays: a test set is not thinned out by training data."""
+
+
+class Settings(config.Settings):
+    sources: list[Source] = []
+    """Recordings beside the spoken ones."""
+    dev_share: float = Field(default=0.15, gt=0, lt=0.5)
+    test_share: float = Field(default=0.15, gt=0, lt=0.5)
+    silence_dbfs: float = -60.0
+    """A clip of other speech or noise whose loudest 50 ms lie under this is left out."""
+    shortest_s: float = Field(default=0.15, gt=0)
+    """Shorter files go to the quarantine."""
+    most_clips: dict[str, int] = {"speech": 3000, "noise": 1000}
+    """At most so many clips of a label in each split, drawn by chance; a label that is not named has no limit."""
+    most_clips_per_recording: int = Field(default=200, ge=1)
+    near_duplicate: float = Field(default=0.9, gt=0, le=1)
+    """Likeness of two waveforms, 0..1, from which recordings in different splits count as one."""
+
+    @model_validator(mode="after")
+    def _labels(self) -> Settings:
+        for label in self.most_clips:
+            if label not in ("speech", "noise"):
+                raise ValueError(f"most_clips: '{label}' has no limit; only speech and noise have")
+        return self
+
+
+@dataclasses.dataclass
+class Decoded:
+    """A recording that was read: its sound, a digest of it, and prints that find near copies."""
+
+    recording: Recording
+    samples: np.ndarray
+    digest: str
+    prints: np.ndarray
+
+
+def run(recipe: Recipe, folder: Path) -> Path:
+    """Write folder/prepare. Raises DataError for a source without a usable file, and for a leak."""
+    settings, out = recipe.data, folder / "prepare"
+    decoded, quarantine = _decode_all(folder, settings)
+    _write_lines(out / "quarantine.jsonl", quarantine)
+    if quarantine:
+        say(f"prepare: {len(quarantine)} files in quarantine, see {out / 'quarantine.jsonl'}")
+    shares = {"train": 1 - settings.dev_share - settings.test_share, "dev": settings.dev_share, "test": settings.test_share}
+    split = splits.assign([one.recording for one in decoded], shares, recipe.seed)
+    for one, recording in zip(decoded, split, strict=True):
+        one.recording = recording
+    copies = _copies(decoded, settings.near_duplicate)
+    kept = [one for i, one in enumerate(decoded) if i not in {copy["left_out"] for copy in copies}]
+    _leakage(kept, decoded, copies, out)
+    splits.check_needed(splits.count(one.recording for one in kept))
+    _store(kept, settings, recipe.seed, out)
+    return out
+
+
+def _found(folder: Path, settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
+    """(source, recording, file) of everything, not yet decoded."""
+    for recording in load_jsonl(folder / "speak" / "recordings.jsonl", Recording):
+        yield SPOKEN, recording, folder / "speak" / recording.path
+    for source in settings.sources:
+        importer = registry.build("importers", source)
+        name = str(source.model_dump().get("path", source.name))
+        for recording, path in importer.recordings():
+            yield name, recording, path
+        for reason, count in importer.dropped.items():
+            say(f"prepare: {name}: {count} left out: {reason}")
+
+
+def _decode_all(folder: Path, settings: Settings) -> tuple[list[Decoded], list[dict[str, str]]]:
+    found = list(_found(folder, settings))
+    seen = Counter(recording.id for _, recording, _ in found)
+    twice = [name for name, count in seen.items() if count > 1]
+    if twice:
+        raise DataError(f"data.sources: the recording {twice[0]} is listed twice. Name each file in one source only.")
+    decoded, quarantine = [], []
+    usable: Counter[str] = Counter()
+    jobs = [(recording, path, settings.shortest_s, source != SPOKEN) for source, recording, path in found]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        results = track(pool.map(_decode, jobs, chunksize=16), "recordings", total=len(jobs))
+        for (source, _, path), result in zip(found, results, strict=True):
+            if isinstance(result, str):
+                quarantine.append({"path": str(path), "source": source, "reason": result})
+            else:
+                decoded.append(result)
+                usable[source] += 1
+    for source in dict.fromkeys(source for source, _, _ in found):
+        if not usable[source]:
+            reasons = [row["reason"] for row in quarantine if row["source"] == source]
+            raise DataError(f"{source}: none of {len(reasons)} files can be used. The first: {reasons[0]}")
+    return decoded, quarantine
+
+
+def _decode(job: tuple[Recording, Path, float, bool]) -> Decoded | str:
+    """A file -> its sound, or the reason why not."""
+    recording, path, shortest_s, printed = job
+    try:
+        samples = audio.read(path)
+    except AudioError as error:
+        return str(error)
+    if np.abs(samples).max() < audio.SILENT_PEAK:
+        return f"{path}: silent. Record it again or leave it out."
+    if len(samples) < shortest_s * audio.SAMPLE_RATE_HZ:
+        return f"{path}: {len(samples) / audio.SAMPLE_RATE_HZ:.2f} s is too short to hold speech."
+    sound = audio.to_int16(samples)
+    # Voices of one synthesiser say one phrase very alike: among them only the very same sound is a copy.
+    prints = duplicates.prints(sound) if printed else np.empty(0, duplicates.PRINT)
+    digest = hashlib.blake2b(sound.tobytes(), digest_size=16).hexdigest()
+    return Decoded(dataclasses.replace(recording, n_samples=len(sound)), sound, digest, prints)
+
+
+def _copies(decoded: list[Decoded], threshold: float) -> list[dict[str, Any]]:
+    """Pairs across splits that hold the same sound; `left_out` is the one that goes."""
+    pairs: list[tuple[int, int, float]] = []
+    first_of: dict[str, int] = {}
+    for i in sorted(range(len(decoded)), key=lambda i: RANK[decoded[i].recording.split]):
+        first = first_of.setdefault(decoded[i].digest, i)
+        if decoded[first].recording.split != decoded[i].recording.split:
+            pairs.append((first, i, 1.0))
+    split_of = np.array([SPLITS.index(one.recording.split) for one in decoded])
+    near = duplicates.near_duplicates([one.prints for one in decoded], split_of, lambda i: decoded[i].samples, lambda *_: threshold)
+    rows = []
+    for first, second, likeness in [*pairs, *near]:
+        kept, left_out = sorted((first, second), key=lambda i: RANK[decoded[i].recording.split])
+        rows.append({"kept": kept, "left_out": left_out, "likeness": float(round(likeness, 4))})
+    return rows
+
+
+def _leakage(kept: list[Decoded], decoded: list[Decoded], copies: list[dict[str, Any]], out: Path) -> None:
+    """Write leakage.json; a group in two splits stops the run."""
+    named = [{**row, **{k: _name(decoded[row[k]].recording) for k in ("kept", "left_out")}} for row in copies]
+    leaks = splits.leaks(one.recording for one in kept)
+    groups = {"/".join(group): sorted({r.split for r in own}) for group, own in leaks.items()}
+    counts = splits.count(one.recording for one in kept)
+    write_json(out / "leakage.json", {"groups_in_two_splits": groups, "copies_across_splits": named, "recordings": counts})
+    if copies:
+        say(f"prepare: {len(copies)} copies across splits left out, see {out / 'leakage.json'}")
+    if groups:
+        group, found = next(iter(groups.items()))
+        raise DataError(
+            f"data.sources: the speaker {group} lies in {' and '.join(found)}, so a test would hear a voice it was trained on "
+            f"({len(groups)} such, see {out / 'leakage.json'}). Give each speaker one split."
+        )
+
+
+def _name(recording: Recording) -> str:
+    return f"{recording.path} ({recording.source}, {recording.split})"
+
+
+def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> None:
+    """audio.npy with offsets, recordings, clips, and last the card that makes them a store."""
+    lengths = [len(one.samples) for one in kept]
+    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    sound = np.lib.format.open_memmap(out / AUDIO, "w+", np.int16, (sum(lengths),))
+    for start, one in zip(offsets, kept, strict=True):
+        sound[start : start + len(one.samples)] = one.samples
+    sound.flush()
+    np.save(out / OFFSETS, offsets)
+    recordings = [one.recording for one in kept]
+    by_id = {one.recording.id: one.samples for one in kept}
+    made = clips.make_clips(
+        recordings, by_id.__getitem__, settings.silence_dbfs, settings.most_clips_per_recording, settings.most_clips, seed
+    )
+    save_jsonl(out / RECORDINGS, recordings)
+    save_jsonl(out / CLIPS, made)
+    digest = hashlib.blake2b("".join(one.digest for one in kept).encode(), digest_size=16).hexdigest()
+    write_json(out / CARD, {"audio": digest, "n_recordings": len(kept), "n_clips": len(made)})
+    say(f"prepare: {len(kept)} recordings, {sum(lengths) / audio.SAMPLE_RATE_HZ / 3600:.2f} h, {len(made)} clips")
+
+
+def _write_lines(path: Path, rows: list[dict[str, str]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

@@ -1,0 +1,108 @@
+"""The command line: instant start, and every mistake one clear line with exit code 2."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from wakesmith.cli import app, guarded
+
+COMMAND = [sys.executable, "-m", "wakesmith.cli"]
+
+
+def wakesmith(*words, cwd=None):
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def refused(capsys, *words):
+    """The message of a command that is refused with exit code 2."""
+    code = guarded(lambda: app([str(word) for word in words], standalone_mode=False))
+    told = capsys.readouterr().err.strip()
+    assert code == 2, told
+    return told
+
+
+def plan(tmp_path, *options, phrase="hey nova"):
+    return ("plan", phrase, "--out", tmp_path / "run", *options)
+
+
+def test_help_answers_at_once_and_loads_no_torch():
+    best_s = 9.0
+    for _ in range(3):
+        started = time.monotonic()
+        assert "forge" in wakesmith("--help").stdout
+        best_s = min(best_s, time.monotonic() - started)
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, wakesmith.cli; print('torch' in sys.modules, 'transformers' in sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert loaded.stdout.split() == ["False", "False"]
+    assert best_s < 0.3
+
+
+def test_an_unknown_key_is_named_with_the_nearest(capsys, tmp_path):
+    told = refused(capsys, *plan(tmp_path, "--set", "train.stepz=3"))
+
+    assert "train.stepz: unknown key. Did you mean 'steps'?" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_teacher_lists_what_there_is(capsys, tmp_path):
+    told = refused(capsys, *plan(tmp_path, "--teacher", "whisprer"))
+
+    assert "Did you mean 'whisper'?" in told
+    assert "moonshine" in told
+
+
+def test_a_phrase_without_letters_is_refused(capsys, tmp_path):
+    assert "needs letters" in refused(capsys, *plan(tmp_path, phrase="123 !"))
+
+
+def test_an_unknown_preset_lists_what_there_is(capsys, tmp_path):
+    assert "quick, standard" in refused(capsys, *plan(tmp_path, "--preset", "fast"))
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(capsys, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+
+    assert "thesis.txt" in refused(capsys, *plan(tmp_path))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("what", ["truncated", "nan"])
+def test_a_bad_sound_file_is_named(capsys, tmp_path, what, tiny_bundle):
+    path = tmp_path / f"{what}.wav"
+    if what == "nan":
+        soundfile.write(path, np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    else:
+        soundfile.write(path, np.zeros(16_000), 16_000)
+        path.write_bytes(path.read_bytes()[:8_000])
+
+    assert path.name in refused(capsys, "detect", tiny_bundle, path)
+
+
+def test_a_step_whose_input_is_missing_names_the_command_that_makes_it(capsys, tmp_path):
+    assert guarded(lambda: app([str(w) for w in plan(tmp_path)], standalone_mode=False)) == 0
+
+    assert f"wakesmith label {tmp_path / 'run'}" in refused(capsys, "train", tmp_path / "run")
+
+
+def test_a_full_disk_is_told_in_one_line(capsys):
+    def full():
+        raise OSError(28, "No space left on device", "run/views.npy")
+
+    assert guarded(full) == 2
+    assert "run/views.npy: No space left on device" in capsys.readouterr().err
+
+
+def test_presets_are_valid_and_say_what_they_cost():
+    from wakesmith.steps import _recipe
+
+    for path in _recipe.PRESETS.glob("*.yaml"):
+        assert _recipe.load({"phrase": "hey nova"}, preset=path.stem)
+        assert "minutes" in path.read_text().splitlines()[0]
