@@ -22,7 +22,10 @@ def wilson(k: int, n: int, z: float = Z_95) -> tuple[float, float]:
 
 
 def poisson(k: int, hours: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a rate per hour from k events (Garwood 1936). With no event the upper end alone is one-sided: -ln(0.05) / hours."""
+    """Exact interval of a rate per hour from k events (Garwood 1936).
+
+    With no event the upper end alone is one-sided: -ln(0.05) / hours.
+    """
     from scipy.stats import chi2
 
     if hours <= 0:
@@ -39,7 +42,11 @@ def frr(positives: Numbers, threshold: float) -> float:
 
 
 def peaks(times_s: Numbers, scores: Numbers, refractory_s: float) -> Numbers:
-    """Heights of the peaks that stay apart by the refractory time, highest first: the false accepts at a threshold are those at or over it."""
+    """Heights of the peaks that stay apart by the refractory time, highest first.
+
+    Those at or over a threshold are close to the runtime's detections there, not the same: the runtime counts a rise to the threshold,
+    and two rises that are apart may have peaks that are not.
+    """
     inside = np.r_[True, scores[1:] >= scores[:-1]] & np.r_[scores[:-1] > scores[1:], True] if len(scores) else np.zeros(0, bool)
     candidates = np.flatnonzero(inside)
     taken: list[int] = []
@@ -95,6 +102,16 @@ def auc(positives: Numbers, negatives: Numbers) -> float:
     ordered = np.sort(negatives)
     below, upto = np.searchsorted(ordered, positives, "left"), np.searchsorted(ordered, positives, "right")
     return float(((below + upto) / 2).mean() / len(negatives))
+
+
+def pauc(positives: Numbers, negatives: Numbers, most_accepts: float = 0.05) -> float:
+    """Partial area under the ROC curve, over false accept rates up to `most_accepts`, as a share of the best: 0..1."""
+    assert 0 < most_accepts <= 1, most_accepts
+    misses, accepts = roc(positives, negatives)
+    x, y = np.r_[1.0, accepts][::-1], 1 - np.r_[0.0, misses][::-1]  # false accept rates rising
+    inside = x < most_accepts
+    x, y = np.r_[x[inside], most_accepts], np.r_[y[inside], np.interp(most_accepts, x, y)]
+    return float(np.trapezoid(y, x) / most_accepts)
 
 
 def ece(probabilities: Numbers, labels: npt.NDArray[np.integer], n_bins: int = 15) -> float:

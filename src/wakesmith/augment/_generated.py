@@ -33,11 +33,13 @@ def swelling(chance: np.random.Generator, sound: Samples) -> Samples:
     return (sound * 10 ** (level_db / 20)).astype(np.float32)
 
 
+def bed(chance: np.random.Generator, number: int, n_samples: int) -> Samples:
+    """(N,): every colour and hum in turn, by number."""
+    kind = [*COLOURS, "hum"][number % (len(COLOURS) + 1)]
+    sound = hum(chance, n_samples) if kind == "hum" else coloured(chance, n_samples, COLOURS[kind] * chance.uniform(0.7, 1.3))
+    return swelling(chance, sound)
+
+
 def beds(chance: np.random.Generator, n_beds: int, n_samples: int) -> np.ndarray:
-    """(n, N) float32: every colour and hum in turn."""
-    made = []
-    for number in range(n_beds):
-        kind = [*COLOURS, "hum"][number % (len(COLOURS) + 1)]
-        sound = hum(chance, n_samples) if kind == "hum" else coloured(chance, n_samples, COLOURS[kind] * chance.uniform(0.7, 1.3))
-        made.append(swelling(chance, sound))
-    return np.stack(made)
+    """(n, N) float32."""
+    return np.stack([bed(chance, number, n_samples) for number in range(n_beds)])

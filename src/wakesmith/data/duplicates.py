@@ -25,6 +25,7 @@ APART_FRAMES = 6
 QUIET_DB = 40.0
 PRINT = np.dtype([("hash", "<u4"), ("frame", "<u4")])
 Prints = npt.NDArray[np.void]
+NONE: Prints = np.empty(0, dtype=PRINT)
 
 LONG_SAMPLES = 15 * SAMPLE_RATE_HZ
 NEIGHBOURS = 16
@@ -41,7 +42,7 @@ def prints(samples: npt.NDArray[np.int16]) -> Prints:
     energy = _band_energy(to_float(samples))  # (T, N_BANDS)
     need = LAG_FRAMES + APART_FRAMES
     if len(energy) <= need:
-        return np.empty(0, dtype=PRINT)
+        return NONE
     loud = energy.sum(axis=1)
     level = np.log(energy + loud.max() * 1e-6 + 1e-12)
     slope = np.diff(level, axis=1)  # (T, 16) along frequency

@@ -1,8 +1,14 @@
-"""`evaluate`: the bundle, through the runtime, over continuous audio. The operating point is chosen on dev; test is only reported."""
+"""`evaluate`: the bundle, through the runtime, over continuous audio.
+
+The operating point is chosen on dev; test is only reported.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +23,8 @@ if TYPE_CHECKING:
 
     from wakesmith.data.records import Recording
     from wakesmith.steps._recipe import Recipe
-    from wakesmith.steps._streams import Condition, Stream
+    from wakesmith.steps._streams import Condition
+
 
 class Settings(config.Settings):
     target_fa_per_hour: float = Field(default=0.5, gt=0)
@@ -67,12 +74,14 @@ def _told(recipe: Recipe, folder: Path, judged: dict[str, Any]) -> dict[str, Any
     assert card.operating_point is not None
     teacher = folder / "teach" / "card.json"
     curve = folder / "train" / "metrics.jsonl"
+    lines = curve.read_text(encoding="utf-8").splitlines() if curve.exists() else []
+    n_bytes = (folder / "bundle" / card.model).stat().st_size
     return {
         "phrase": recipe.phrase,
-        "student": {"name": recipe.student.name, "parameters": card.parameters, "bytes": (folder / "bundle" / card.model).stat().st_size},
+        "student": {"name": recipe.student.name, "parameters": card.parameters, "bytes": n_bytes},
         "operating_point": card.operating_point.model_dump(mode="json"),
         "teacher": json.loads(teacher.read_text(encoding="utf-8")) if recipe.train.distil else None,
-        "training": [json.loads(line) for line in curve.read_text(encoding="utf-8").splitlines()],
+        "training": [json.loads(line) for line in lines],
         "data": _judge.counted(recordings.values()),
         "sources": _judge.by_source(judged["test"], recordings, card.operating_point.threshold),
         "near_misses": _judge.by_text(judged["test"], recordings, card.operating_point.threshold),
@@ -83,20 +92,36 @@ def _told(recipe: Recipe, folder: Path, judged: dict[str, Any]) -> dict[str, Any
 
 def _hear(recipe: Recipe, folder: Path, split: str) -> Any:
     """Score every stream of a split, in parallel; scores that an interrupted run made are taken up."""
+    from wakesmith import bundle
     from wakesmith.progress import track
     from wakesmith.steps._judge import Heard
 
+    sha256 = bundle.load_card(folder / "bundle").sha256
     scores = folder / "evaluate" / "scores"
     scores.mkdir(parents=True, exist_ok=True)
     heard = Heard(split)
     with ProcessPoolExecutor(os.cpu_count() or 1, initializer=_start, initargs=(folder / "bundle",)) as pool:
-        waiting = [
-            (stream.name, stream.events, stream.hours, condition, kind, pool.submit(_score, stream.name, stream.samples, scores))
-            for kind, condition, stream in _streams(recipe, folder, split)
-        ]
-        for name, events, hours, condition, kind, future in track(waiting, f"{split} streams"):
-            heard.add(kind, name, condition, events, hours, *future.result())
+        for scored in track(_scored(pool, _streams(recipe, folder, split), scores, sha256), f"{split} streams"):
+            heard.add(*scored)
     return heard
+
+
+def _scored(pool: ProcessPoolExecutor, streams: Any, scores: Path, sha256: str) -> Iterator[Any]:
+    """What `Heard.add` takes, in order. Few streams wait at once: hours of samples would fill the memory."""
+    waiting: deque[Any] = deque()
+    for kind, condition, stream in streams:
+        path = scores / f"{stream.name}-{_key(sha256, stream.samples)}.npz"
+        waiting.append((kind, stream.name, condition, stream.events, stream.hours, pool.submit(_score, path, stream.samples)))
+        if len(waiting) > 2 * (os.cpu_count() or 1):
+            *told, future = waiting.popleft()
+            yield (*told, *future.result())
+    for *told, future in waiting:
+        yield (*told, *future.result())
+
+
+def _key(sha256: str, samples: np.ndarray) -> str:
+    """Names a model file and what it hears: scores of another file or other sound are never taken up."""
+    return hashlib.blake2b(samples.tobytes(), key=bytes.fromhex(sha256), digest_size=8).hexdigest()
 
 
 def _streams(recipe: Recipe, folder: Path, split: str) -> Any:
@@ -114,8 +139,8 @@ def _streams(recipe: Recipe, folder: Path, split: str) -> Any:
         yield "positives", condition, _streams.of_events(store, bank, positives, split, condition, gap_s, recipe.seed, name)
     near = _drawn(_of(store, split, "near_miss"), settings.max_positives, recipe.seed)
     if near:
-        clean = _streams.Condition()
-        yield "near_misses", clean, _streams.of_events(store, bank, near, split, clean, gap_s, recipe.seed, f"{split}-near-misses")
+        clean, name = _streams.Condition(), f"{split}-near-misses"
+        yield "near_misses", clean, _streams.of_events(store, bank, near, split, clean, gap_s, recipe.seed, name)
     negatives = _of(store, split, "speech") + _of(store, split, "noise")
     if not negatives:
         raise DataError(f"evaluate: no other speech or noise in {split}. Give more: --negatives FOLDER")
@@ -152,15 +177,14 @@ def _start(bundle: Path) -> None:
     _worker["detector"] = Detector.load(bundle)
 
 
-def _score(name: str, samples: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def _score(path: Path, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
-    path = folder / f"{name}.npz"
     if path.exists():
         with np.load(path) as made:
             return made["times_s"], made["scores"]
     times_s, scores = _worker["detector"].scores(samples)
-    aside = folder / f"{name}.part.npz"
+    aside = path.with_suffix(".part.npz")
     np.savez(aside, times_s=times_s, scores=scores)
     aside.replace(path)
     return times_s, scores

@@ -16,12 +16,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from wakesmith import audio, config, registry
+from wakesmith.augment import _generated as generated
 from wakesmith.config import Source
 from wakesmith.data import clips, duplicates, splits
 from wakesmith.data.audio_store import AUDIO, CARD, CLIPS, OFFSETS, RECORDINGS
 from wakesmith.data.records import SPLITS, Recording, load_jsonl, save_jsonl
 from wakesmith.errors import AudioError, DataError
 from wakesmith.progress import say, track
+from wakesmith.rng import rng
 from wakesmith.run import write_json
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Settings(config.Settings):
     most_clips_per_recording: int = Field(default=200, ge=1)
     near_duplicate: float = Field(default=0.9, gt=0, le=1)
     """Likeness of two waveforms, 0..1, from which recordings in different splits count as one."""
+    n_generated: int = Field(default=150, ge=0)
+    """Recordings of 10 s of coloured noise and hum, made when no source has noise: the student must hear what no voice is."""
 
     @model_validator(mode="after")
     def _labels(self) -> Settings:
@@ -69,6 +73,8 @@ def run(recipe: Recipe, folder: Path) -> Path:
     """Write folder/prepare. Raises DataError for a source without a usable file, and for a leak."""
     settings, out = recipe.data, folder / "prepare"
     decoded, quarantine = _decode_all(folder, settings)
+    if not any(one.recording.label == "noise" for one in decoded):
+        decoded += _generated(settings.n_generated, recipe.seed)
     _write_lines(out / "quarantine.jsonl", quarantine)
     if quarantine:
         say(f"prepare: {len(quarantine)} files in quarantine, see {out / 'quarantine.jsonl'}")
@@ -134,9 +140,19 @@ def _decode(job: tuple[Recording, Path, float, bool]) -> Decoded | str:
         return f"{path}: {len(samples) / audio.SAMPLE_RATE_HZ:.2f} s is too short to hold speech."
     sound = audio.to_int16(samples)
     # Voices of one synthesiser say one phrase very alike: among them only the very same sound is a copy.
-    prints = duplicates.prints(sound) if printed else np.empty(0, duplicates.PRINT)
+    prints = duplicates.prints(sound) if printed else duplicates.NONE
     digest = hashlib.blake2b(sound.tobytes(), digest_size=16).hexdigest()
     return Decoded(dataclasses.replace(recording, n_samples=len(sound)), sound, digest, prints)
+
+
+def _generated(n_recordings: int, seed: int) -> list[Decoded]:
+    made = []
+    for number in range(n_recordings):
+        sound = audio.to_int16(generated.bed(rng(seed, "noise", number), number, 10 * audio.SAMPLE_RATE_HZ))
+        name = f"noise-{number:04d}"
+        recording = Recording(f"generated/{name}", name, "", "noise", f"generated/{name}", "generated", "none needed", len(sound))
+        made.append(Decoded(recording, sound, hashlib.blake2b(sound.tobytes(), digest_size=16).hexdigest(), duplicates.NONE))
+    return made
 
 
 def _copies(decoded: list[Decoded], threshold: float) -> list[dict[str, Any]]:

@@ -105,6 +105,6 @@ def _arguments(recipe: Recipe, out: Path) -> Any:
         per_device_eval_batch_size=256, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine", warmup_steps=int(settings.warm_up_share * settings.steps), max_grad_norm=5.0,
         logging_steps=max(1, min(50, every)), eval_strategy="steps", eval_steps=every, save_steps=every, save_total_limit=2,
-        seed=recipe.seed, data_seed=recipe.seed, remove_unused_columns=False, label_names=["labels"], report_to=["tensorboard"],
+        seed=recipe.seed, data_seed=recipe.seed, remove_unused_columns=False, label_names=["labels"], report_to=[],
         disable_tqdm=True, dataloader_pin_memory=False, dataloader_drop_last=False, dataloader_num_workers=0, log_level="error",
     )  # fmt: skip

@@ -16,10 +16,13 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
-from transformers.trainer_callback import TrainerCallback
+from torch.utils.tensorboard import SummaryWriter
+from transformers.integrations import TensorBoardCallback
+from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from wakesmith.data.sampling import BalancedSampler
 from wakesmith.losses._base import Answers, Loss
+from wakesmith.progress import track
 
 WHOLE = "whole"
 
@@ -50,6 +53,8 @@ class Trainer(transformers.Trainer):
         )
         self.model_accepts_loss_kwargs = False
         self.ema = {name: value.clone() for name, value in learner.student.state_dict().items()}
+        self.remove_callback(PrinterCallback)
+        self.add_callback(TensorBoardCallback(SummaryWriter(str(metrics_path.parent / "tensorboard"))))
         self.add_callback(_AfterStep(self))
 
     @property
@@ -113,11 +118,19 @@ class Trainer(transformers.Trainer):
 
 
 class _AfterStep(TrainerCallback):
+    """Averages the weights and moves the progress bar."""
+
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        left = state.max_steps - state.global_step
+        self.bar = track(range(left), "train", total=state.max_steps, done=state.global_step)
+        next(self.bar, None)
+
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.trainer.average()
+        next(self.bar, None)
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
