@@ -1,0 +1,27 @@
+"""What several test files need."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real bundle of a small DS-CNN with random weights, at threshold 0.5."""
+    import torch
+    from safetensors.torch import save_file
+
+    from wakesmith import bundle, config, registry
+    from wakesmith.run import write_json
+    from wakesmith.steps import export
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("tiny")
+    features, student = config.part("features", "log_mel"), config.part("students", "ds_cnn", width=8)
+    (folder / "train").mkdir()
+    save_file(registry.build("students", student, 40, 150, 4).state_dict(), folder / "train" / "model.safetensors")
+    write_json(folder / "train" / "card.json", {"n_classes": 4, "n_frames": 150})
+    made = export.run(SimpleNamespace(phrase="hey nova", language="en", seed=7, features=features, student=student), folder)
+    bundle.set_operating_point(made, bundle.OperatingPoint(threshold=0.5, chosen_on="a test"))
+    return made
