@@ -44,8 +44,8 @@ def frr(positives: Numbers, threshold: float) -> float:
 def peaks(times_s: Numbers, scores: Numbers, refractory_s: float) -> Numbers:
     """Heights of the peaks that stay apart by the refractory time, highest first.
 
-    Those at or over a threshold are close to the runtime's detections there, not the same: the runtime counts a rise to the threshold,
-    and two rises that are apart may have peaks that are not.
+    Those at or over a threshold are close to the runtime's detections there, not the same: the runtime counts rises to the
+    threshold, and two rises that are apart may have peaks that are not.
     """
     inside = np.r_[True, scores[1:] >= scores[:-1]] & np.r_[scores[:-1] > scores[1:], True] if len(scores) else np.zeros(0, bool)
     candidates = np.flatnonzero(inside)
@@ -108,10 +108,11 @@ def pauc(positives: Numbers, negatives: Numbers, most_accepts: float = 0.05) -> 
     """Partial area under the ROC curve, over false accept rates up to `most_accepts`, as a share of the best: 0..1."""
     assert 0 < most_accepts <= 1, most_accepts
     misses, accepts = roc(positives, negatives)
-    x, y = np.r_[1.0, accepts][::-1], 1 - np.r_[0.0, misses][::-1]  # false accept rates rising
-    inside = x < most_accepts
-    x, y = np.r_[x[inside], most_accepts], np.r_[y[inside], np.interp(most_accepts, x, y)]
-    return float(np.trapezoid(y, x) / most_accepts)
+    x, y = accepts[::-1], 1 - misses[::-1]  # false accept rates rising
+    end = int(np.searchsorted(x, most_accepts))  # the curve crosses the limit between this point and the one before
+    part = (most_accepts - x[end - 1]) / (x[end] - x[end - 1])
+    last = y[end - 1] + part * (y[end] - y[end - 1])
+    return float(np.trapezoid(np.r_[y[:end], last], np.r_[x[:end], most_accepts]) / most_accepts)
 
 
 def ece(probabilities: Numbers, labels: npt.NDArray[np.integer], n_bins: int = 15) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as escape
 import math
+import re
 from typing import Any
 
 from wakesmith.errors import DataError
@@ -187,13 +188,14 @@ def method(report: dict[str, Any]) -> str:
     """What a miss, a false accept and the threshold are here."""
     point = report["operating_point"]
     return (
-        "The shipped bundle ran through the runtime over continuous audio. A phrase is heard when the smoothed score reaches the "
-        "threshold between its start and shortly after its end; noise or babble lies under the phrases at the level named. False "
-        f"accepts are detections in other speech and noise, {point['refractory_s']:g} s apart at least; near misses are counted apart. "
-        f"Threshold and smoothing were chosen on {point['chosen_on']}, and applied to test unchanged. Where those hours are too few "
-        "for one event at a rate, the threshold lies just over the loudest negative of dev, and is a bound, not an estimate. It never "
-        "goes under a floor (evaluate.threshold_floor): a quiet hour says little about the next hundred. FRR intervals are Wilson's, "
-        "rates have exact Poisson intervals, both of 95 %; with no event at all the upper end is one-sided."
+        "The shipped bundle ran through the runtime over continuous audio. A phrase is heard when the smoothed score "
+        "reaches the threshold between its start and shortly after its end; noise or babble lies under the phrases at the "
+        f"level named. False accepts are detections in other speech and noise, {point['refractory_s']:g} s apart at least; "
+        f"near misses are counted apart. Threshold and smoothing were chosen on {point['chosen_on']}, and applied to test "
+        "unchanged. Where those hours are too few for one event at a rate, the threshold lies just over the loudest "
+        "negative of dev, and is a bound, not an estimate. It never goes under a floor (evaluate.threshold_floor): a "
+        "quiet hour says little about the next hundred. FRR intervals are Wilson's, rates have exact Poisson intervals, "
+        "both of 95 %; with no event at all the upper end is one-sided."
     )
 
 
@@ -257,13 +259,13 @@ def _data_row(row: dict[str, Any]) -> Row:
 def _teacher(card: dict[str, Any] | None) -> str:
     if not card:
         return ""
-    kept = [(key, value) for key, value in _flat(card) if _for_people(key, value)]
+    kept = [(key, value) for key, value in _flat(card) if _for_people(value)]
     plain = [[key, f"{value:.4g}" if isinstance(value, float) else str(value)] for key, value in kept]
     return "<h2>Teacher</h2>" + _html_table([["Figure", "Value"], *plain[:30]])
 
 
-def _for_people(key: str, value: Any) -> bool:
-    return not isinstance(value, list) and value not in ("", None) and not key.endswith(("sha256", "fingerprint"))
+def _for_people(value: Any) -> bool:
+    return not isinstance(value, list) and value not in ("", None) and not re.fullmatch("[0-9a-f]{16,}", str(value))
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
@@ -273,7 +275,7 @@ def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
     return rows
 
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 352, 56, 44, 28
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 640, 352, 56, 32, 44, 28
 
 
 def _det(curves: list[tuple[str, dict[str, Any], float, str]]) -> str:
@@ -281,19 +283,20 @@ def _det(curves: list[tuple[str, dict[str, Any], float, str]]) -> str:
     drawn = []
     for name, curve, hours, colour in curves:
         points = [(f, m) for f, m in zip(curve["fa_per_hour"], curve["frr"], strict=True) if f * hours > 0.5]
-        drawn.append((name, sorted(points), hours, colour))
+        drawn.append((name, points, hours, colour))
     rates = [f for _, points, _, _ in drawn for f, _ in points]
     if not rates:
         return "<p>No threshold let a false accept through, so there is no curve to draw.</p>"
-    low, high = math.floor(math.log10(min(rates))), max(math.floor(math.log10(min(rates))) + 1, math.ceil(math.log10(max(rates))))
+    low = math.floor(math.log10(min(rates)))
+    high = max(low + 1, math.ceil(math.log10(max(rates))))
     worst = max(m for _, points, _, _ in drawn for _, m in points)
     top = min(1.0, max(0.1, math.ceil(worst * 10) / 10))
 
     def x(fa: float) -> float:
-        return float(LEFT + (math.log10(fa) - low) / (high - low) * (WIDTH - LEFT - 20))
+        return float(LEFT + (math.log10(fa) - low) / (high - low) * (WIDTH - LEFT - RIGHT))
 
     def y(miss: float) -> float:
-        return TOP + (1 - miss / top) * (HEIGHT - TOP - BOTTOM)
+        return float(TOP + (1 - miss / top) * (HEIGHT - TOP - BOTTOM))
 
     marks = "".join(_tick(x(10.0**e), HEIGHT - BOTTOM, f"{10.0**e:g}", vertical=True) for e in range(low, high + 1))
     marks += "".join(_tick(LEFT, y(top * i / 5), f"{100 * top * i / 5:.0f} %", vertical=False) for i in range(6))
@@ -314,7 +317,7 @@ def _tick(x: float, y: float, text: str, *, vertical: bool) -> str:
     if vertical:
         line, label = f"x1='{x:.1f}' y1='{TOP}' x2='{x:.1f}' y2='{y:.1f}'", f"x='{x - 8:.1f}' y='{y + 16:.1f}'"
     else:
-        line, label = f"x1='{x}' y1='{y:.1f}' x2='{WIDTH - 20}' y2='{y:.1f}'", f"x=8 y='{y + 4:.1f}'"
+        line, label = f"x1='{x}' y1='{y:.1f}' x2='{WIDTH - RIGHT}' y2='{y:.1f}'", f"x=8 y='{y + 4:.1f}'"
     return f"<line class=grid {line} /><text {label}>{text}</text>"
 
 

@@ -1,0 +1,221 @@
+"""The report: every figure that it is given appears, nothing is loaded from elsewhere, and dev never passes for test."""
+
+import copy
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wakesmith import metrics, report
+from wakesmith.errors import DataError
+
+
+def share(missed: int, n: int) -> dict[str, Any]:
+    low, high = metrics.wilson(missed, n)
+    return {"missed": missed, "n": n, "frr": missed / n, "low": low, "high": high}
+
+
+def rate(count: int, hours: float) -> dict[str, Any]:
+    low, high = metrics.poisson(count, hours)
+    return {"count": count, "hours": hours, "per_hour": count / hours, "low": low, "high": high}
+
+
+def judged(split: str, hours: float, count: int) -> dict[str, Any]:
+    chance = np.random.default_rng(len(split))
+    _, fa, misses = metrics.det(chance.beta(5, 1, 50), chance.beta(1, 6, 40), hours)
+    return {
+        "split": split,
+        "hours": hours,
+        "false_accepts": rate(count, hours),
+        "conditions": [{"name": "clean", **share(2, 50)}, {"name": "babble 5 dB", **share(23, 50)}],
+        "rates": [
+            {
+                "target_fa_per_hour": target,
+                "threshold": 0.9 - target / 10,
+                "is_bound": target * hours < 1,
+                "clean": share(2, 50),
+                "all_conditions": share(25, 100),
+                "false_accepts": rate(count, hours),
+            }
+            for target in (0.1, 0.5, 1.0, 2.0)
+        ],
+        "by_recording": {f"{split}-{i}": 0.9 for i in range(50)},
+        "det": {"fa_per_hour": fa.tolist(), "frr": misses.tolist()},
+    }
+
+
+def a_report(hours: float = 8.0, count: int = 3, **changes: Any) -> dict[str, Any]:
+    plain = {
+        "phrase": "hey <nova> & co",
+        "student": {"name": "ds_cnn", "parameters": 26_500, "bytes": 451_000},
+        "operating_point": {
+            "threshold": 0.731, "smoothing_window": 4, "refractory_s": 1.0, "target_fa_per_hour": 0.5, "chosen_on": "dev, 8.00 h",
+        },
+        "teacher": {"teacher": {"name": "moonshine"}, "encoder_licence": "MIT", "head_sha256": "ab" * 32, "wake_auc": 0.9632},
+        "training": [{"step": 10, "loss/KnowledgeDistillation": 1.9}, {"step": 20, "loss/KnowledgeDistillation": 0.4}],
+        "data": [{
+            "split": "test", "label": "wake", "source": "crowd", "n": 50, "speakers": 9, "hours": 0.1, "licences": ["CC-BY-4.0"],
+        }],
+        "sources": [{"source": "crowd", **share(1, 20)}, {"source": "espeak", **share(1, 30)}],
+        "near_misses": [
+            {"text": "hey nora", "n": 4, "fired": 1, "highest": 0.8}, {"text": "nova", "n": 2, "fired": 0, "highest": 0.2},
+        ],
+        "dev": judged("dev", hours, count),
+        "test": judged("test", hours, count),
+    }  # fmt: skip
+    return {**plain, **changes}
+
+
+class Tags(HTMLParser):
+    """Raises AssertionError at a tag that closes another."""
+
+    VOID = ("meta",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        """A tag that closes itself."""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+def seen(made: dict[str, Any]) -> str:
+    tags = Tags()
+    tags.feed(report.html(made))
+    assert tags.open == []
+    return tags.text
+
+
+def test_the_terminal_shows_misses_rates_hours_and_near_misses():
+    text = report.table(a_report())
+
+    for figure in ("26,500 parameters", "threshold 0.731", "2 of 50", "46.0 %", "3 in 8.00 h", "fire: 1 of 6", "crowd", "espeak"):
+        assert figure in text
+
+
+def test_the_page_shows_what_the_terminal_shows_and_where_it_comes_from():
+    text = seen(a_report())
+
+    for figure in (
+        "2 of 50",
+        "3 in 8.00 h",
+        "1 of 6",
+        "hey nora",
+        "distilled from moonshine",
+        "0.9632",
+        "CC-BY-4.0",
+        "load_bundle",
+    ):
+        assert figure in text
+
+
+def test_the_page_needs_nothing_else():
+    page = report.html(a_report())
+
+    assert not re.search(r"https?://|<script|<link|url\(|@import", page)
+    assert "prefers-color-scheme:dark" in page
+    assert "@media print" in page
+
+
+def test_a_phrase_cannot_write_into_the_page():
+    page = report.html(a_report())
+
+    assert "<nova>" not in page
+    assert "hey &lt;nova&gt; &amp; co" in page
+
+
+@pytest.mark.parametrize("show", [report.html, report.table])
+def test_dev_cannot_pass_for_test(show: Any):
+    made = a_report()
+    made["test"] = copy.deepcopy(made["dev"])
+
+    with pytest.raises(DataError, match="figures under 'test' come from 'dev'"):
+        show(made)
+
+
+def test_a_recording_in_dev_and_test_is_refused():
+    made = a_report()
+    made["test"]["by_recording"]["dev-3"] = 0.9
+
+    with pytest.raises(DataError, match="'dev-3' is in dev and in test"):
+        report.html(made)
+
+
+def test_no_false_accept_is_told_as_a_bound_and_not_as_zero():
+    made = a_report(hours=2.0, count=0)
+
+    assert "0 in 2.00 h (under 1.50/h with 95 %)" in report.table(made)
+    assert "< 1.50" in seen(made)
+
+
+def test_few_hours_are_warned_of():
+    told = " ".join(report.warnings(a_report(hours=0.06, count=0)))
+
+    assert "Dev holds 0.06 h" in told
+    assert "Test holds 0.06 h" in told
+
+
+def test_enough_hours_and_real_voices_need_no_warning():
+    assert report.warnings(a_report(hours=8.0)) == []
+
+
+def test_made_voices_alone_are_warned_of():
+    assert "synthetic voice" in report.warnings(a_report(sources=[{"source": "espeak", **share(1, 30)}]))[0]
+
+
+def test_a_threshold_that_is_a_bound_says_so():
+    assert "0.1 (bound)" in report.table(a_report())
+
+
+def points(page: str, colour: str) -> np.ndarray:
+    found = re.search(rf"<polyline points='([^']+)' fill=none stroke='{re.escape(colour)}' stroke-width=2.5", page)
+    assert found
+    return np.array([[float(number) for number in pair.split(",")] for pair in found[1].split()])
+
+
+def test_the_trade_off_only_falls_from_left_to_right():
+    curve = points(report.html(a_report()), "var(--a)")
+    curve = curve[::-1] if curve[0, 0] > curve[-1, 0] else curve
+
+    assert (np.diff(curve[:, 0]) >= 0).all()
+    assert (np.diff(curve[:, 1]) >= 0).all()  # y grows downwards
+
+
+def test_the_trade_off_shows_no_rate_that_the_hours_cannot_hold():
+    made = a_report(hours=0.5)
+    made["test"]["det"] = made["dev"]["det"] = {"fa_per_hour": [40.0, 2.0, 0.0], "frr": [0.0, 0.1, 0.6]}
+
+    assert len(points(report.html(made), "var(--a)")) == 2
+    assert "an hour: test 2, dev 2" in seen(made)
+
+
+def test_without_any_false_accept_there_is_no_curve():
+    made = a_report()
+    made["test"]["det"] = made["dev"]["det"] = {"fa_per_hour": [0.0, 0.0], "frr": [0.0, 0.1]}
+
+    assert "no curve to draw" in seen(made)
+
+
+def test_a_student_without_teacher_training_log_or_near_misses_is_reported_too():
+    text = seen(a_report(teacher=None, training=[], near_misses=[]))
+
+    assert "trained without a teacher" in text
+    assert "none tried" in text
+    assert "No log." in text
+
+
+def test_hashes_are_not_for_people():
+    assert "ab" * 32 not in report.html(a_report())
