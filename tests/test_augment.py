@@ -101,6 +101,7 @@ def test_mixing_scales_the_other_sound_only():
 @pytest.mark.parametrize("name", registry.names("augment"))
 def test_every_option_changes_what_is_heard(name, bank):
     """Eight views through the effect's defaults and through each changed option."""
+
     def heard(**options):
         effects = augment.build([config.part("augment", "shift"), config.part("augment", name, **options)] if name != "shift" else
                                 [config.part("augment", name, **options)])  # fmt: skip
@@ -123,7 +124,7 @@ def test_another_effects_options_leave_a_draw_alone(bank):
 
 
 def test_noise_clips_stay_free_of_voices(bank):
-    effects = augment.build([config.part("augment", "babble", probability=1.0), config.part("augment", "context", probability=1.0)])
+    effects = augment.build([config.part("augment", name, probability=1.0) for name in ("babble", "context")])
     drawn = augment.draw(Clip("n", "r", 0, 32_000, "noise", "train"), 0, 1, effects, bank)
 
     assert not drawn["babble"]["used"]

@@ -14,7 +14,6 @@ def make_view(clip, view):
     return (rng(clip, view).standard_normal(SHAPE[2]) * 0.1).astype(np.float32)
 
 
-
 def store(folder, maker=make_view, jobs=1):
     folder.mkdir(exist_ok=True)
     views.create(folder, np.ones(SHAPE[:2], bool), SHAPE[2], {"fingerprint": "a"})

@@ -1,6 +1,6 @@
 """Augmentation: a view is a pure function of (clip id, view number, effects, seed). (M,) clip -> (24000,) view.
 
-Each effect draws its numbers from a generator named by clip, view and effect, so that another effect's options change nothing of it.
+Each effect draws its numbers from a generator named by clip, view and effect: another effect's options change nothing of it.
 """
 
 from __future__ import annotations

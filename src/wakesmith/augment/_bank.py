@@ -1,4 +1,4 @@
-"""The bank: what effects mix in, made once a run from its own recordings, split by split, and from nothing where there are none."""
+"""The bank: what effects mix in, made once a run from its own recordings, split by split, or generated where there are none."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def coloured(chance: np.random.Generator, n_samples: int, exponent: float) -> Sa
     hz = np.fft.rfftfreq(n_samples, 1 / SAMPLE_RATE_HZ)
     spectrum = np.fft.rfft(chance.standard_normal(n_samples)) / np.maximum(hz, 20.0) ** exponent
     sound = np.fft.irfft(spectrum, n_samples)
-    return (0.1 * sound / sound.std()).astype(np.float32)
+    return np.asarray(0.1 * sound / sound.std(), np.float32)
 
 
 def hum(chance: np.random.Generator, n_samples: int) -> Samples:
@@ -23,7 +23,7 @@ def hum(chance: np.random.Generator, n_samples: int) -> Samples:
     base_hz, t = chance.choice([50.0, 60.0]), np.arange(n_samples) / SAMPLE_RATE_HZ
     tones = [chance.uniform(0.2, 1) / k * np.sin(2 * np.pi * (base_hz * k * t + chance.random())) for k in range(1, 12)]
     sound = sum(tones) + coloured(chance, n_samples, 0.5) * chance.uniform(0.5, 3)
-    return (0.1 * sound / sound.std()).astype(np.float32)
+    return np.asarray(0.1 * sound / sound.std(), np.float32)
 
 
 def swelling(chance: np.random.Generator, sound: Samples) -> Samples:

@@ -38,7 +38,9 @@ def simulated(seed: int, number: int) -> Samples:
         absorption, order = pyroomacoustics.inverse_sabine(rt60_s, size)
     except ValueError:  # too short a tail for so large a room: walls that swallow nearly all
         absorption, order = 0.95, 3
-    room = pyroomacoustics.ShoeBox(size, fs=SAMPLE_RATE_HZ, materials=pyroomacoustics.Material(absorption), max_order=min(order, 12))
+    room = pyroomacoustics.ShoeBox(
+        size, fs=SAMPLE_RATE_HZ, materials=pyroomacoustics.Material(absorption), max_order=min(order, 12)
+    )
     room.add_source(talker)
     room.add_microphone(microphone)
     room.compute_rir()

@@ -29,9 +29,10 @@ class Babble:
         self.config = config
 
     def draw(self, chance: np.random.Generator, clip: Clip, bank: Bank) -> Drawn:
-        used, n_beds = chance.random() < self.config.probability, bank.count("babble", clip.split)
+        n_beds = bank.count("babble", clip.split)
+        used = chance.random() < self.config.probability and n_beds > 0 and clip.label != "noise"
         return {
-            "used": bool(used and n_beds and clip.label != "noise"), "split": clip.split, "bed": int(chance.integers(max(1, n_beds))),
+            "used": bool(used), "split": clip.split, "bed": int(chance.integers(max(1, n_beds))),
             "offset": float(chance.random()), "snr_db": float(chance.uniform(self.config.least_snr_db, self.config.most_snr_db)),
         }  # fmt: skip
 

@@ -25,7 +25,8 @@ class BandLimit:
 
     def draw(self, chance: np.random.Generator, clip: Clip, bank: Bank) -> Drawn:
         tilt, band = chance.random() < self.config.tilt_probability, chance.random() < self.config.band_probability
-        tilt_db, low_hz, high_hz = chance.uniform(-1, 1) * self.config.most_tilt_db, chance.uniform(80, 400), chance.uniform(3000, 6500)
+        tilt_db = chance.uniform(-1, 1) * self.config.most_tilt_db
+        low_hz, high_hz = chance.uniform(80, 400), chance.uniform(3000, 6500)
         return {"tilt_db": tilt_db if tilt else 0.0, "low_hz": low_hz if band else 0.0, "high_hz": high_hz if band else 8000.0}
 
     def apply(self, samples: Samples, drawn: Drawn, bank: Bank) -> Samples:
@@ -38,7 +39,7 @@ class BandLimit:
         gain_db = drawn["tilt_db"] * octaves
         outside = np.maximum(drawn["low_hz"] - hz, 0) / 100 + np.maximum(hz - drawn["high_hz"], 0) / 400
         gain = 10 ** ((gain_db - 24 * outside).clip(min=-60) / 20)
-        return fft.irfft(fft.rfft(samples) * gain.astype(np.float32), len(samples)).astype(np.float32)
+        return np.asarray(fft.irfft(fft.rfft(samples) * gain.astype(np.float32), len(samples)), np.float32)
 
 
 def build(config: Config) -> BandLimit:

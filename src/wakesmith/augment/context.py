@@ -27,8 +27,10 @@ class Context:
         n_beds = bank.count("speech", clip.split)
         used = chance.random() < self.config.probability and clip.event_end > 0 and n_beds > 0
         return {
-            "used": bool(used), "split": clip.split, "bed": int(chance.integers(max(1, n_beds))), "offset": float(chance.random()),
-            "gap": round(chance.uniform(0, self.config.most_gap_ms) * SAMPLE_RATE_HZ / 1000), "level_db": float(chance.uniform(-6, 3)),
+            "used": bool(used), "split": clip.split,
+            "bed": int(chance.integers(max(1, n_beds))), "offset": float(chance.random()),
+            "gap": round(chance.uniform(0, self.config.most_gap_ms) * SAMPLE_RATE_HZ / 1000),
+            "level_db": float(chance.uniform(-6, 3)),
         }  # fmt: skip
 
     def apply(self, samples: Samples, drawn: Drawn, bank: Bank) -> Samples:
@@ -39,7 +41,8 @@ class Context:
             return samples
         bed = bank.take("speech", drawn["split"], drawn["bed"])
         start = round(drawn["offset"] * (len(bed) - end))
-        before = bed[start : start + end] * np.float32(np.sqrt(power(samples) / max(power(bed), 1e-9)) * 10 ** (drawn["level_db"] / 20))
+        gain = np.sqrt(power(samples) / max(power(bed), 1e-9)) * 10 ** (drawn["level_db"] / 20)
+        before = bed[start : start + end] * np.float32(gain)
         before[-FADE:] *= np.linspace(1, 0, FADE, dtype=np.float32)
         mixed = samples.copy()
         mixed[:end] += before

@@ -37,7 +37,7 @@ class Level:
     def apply(self, samples: Samples, drawn: Drawn, bank: Bank) -> Samples:
         peak = max(float(np.abs(samples).max()), 1e-6)
         scaled = samples * np.float32(10 ** (drawn["over_db"] / 20) / peak)
-        return np.clip(scaled, -1.0, 1.0) * np.float32(10 ** (drawn["peak_dbfs"] / 20))
+        return np.asarray(np.clip(scaled, -1.0, 1.0) * np.float32(10 ** (drawn["peak_dbfs"] / 20)), np.float32)
 
 
 def build(config: Config) -> Level:

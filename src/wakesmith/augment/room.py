@@ -32,7 +32,7 @@ class Room:
         response = bank.take("room", drawn["split"], drawn["room"])
         n = fft.next_fast_len(len(samples) + len(response), real=True)
         heard = fft.irfft(fft.rfft(samples, n) * fft.rfft(response, n), n)[: len(samples)]
-        return heard.astype(np.float32)
+        return np.asarray(heard, np.float32)
 
 
 def build(config: Config) -> Room:

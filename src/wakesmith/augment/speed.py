@@ -30,7 +30,7 @@ class Speed:
             return samples
         last = len(samples) - 1
         at = last - np.arange(last, -1, -1) * drawn["ratio"]
-        return np.interp(at, np.arange(len(samples)), samples, left=0.0).astype(np.float32)
+        return np.asarray(np.interp(at, np.arange(len(samples)), samples, left=0.0), np.float32)
 
 
 def build(config: Config) -> Speed:

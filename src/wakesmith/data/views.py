@@ -44,11 +44,11 @@ class ViewStore:
 
     @cached_property
     def _views(self) -> np.ndarray:
-        return np.load(self.folder / VIEWS, mmap_mode="r")
+        return np.load(self.folder / VIEWS, mmap_mode="r")  # type: ignore[no-any-return]
 
     @cached_property
     def _state(self) -> np.ndarray:
-        return np.load(self.folder / STATE, mmap_mode="r")
+        return np.load(self.folder / STATE, mmap_mode="r")  # type: ignore[no-any-return]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"folder": self.folder}
@@ -80,18 +80,24 @@ class ViewStore:
 
 
 def create(folder: Path, wanted: np.ndarray, n_samples: int, manifest: dict[str, Any]) -> None:
-    """(n_clips, K) bool: which views there will be. Lay the empty store out, or leave the one of the same manifest as it is. Raises DataError when the disk is too small."""
+    """Lay the empty store out, or leave one of the same manifest as it is. `wanted`: (n_clips, K) bool, the views asked for.
+
+    Raises DataError when the disk is too small.
+    """
     old = folder / MANIFEST
     if old.exists() and json.loads(old.read_text(encoding="utf-8")) == manifest:
         return
     need, free = int(wanted.sum()) * n_samples * 2, shutil.disk_usage(folder).free
     say(f"views: {wanted.sum()} of {wanted.shape[0]} clips, {need / 1e6:.0f} MB of disk")
     if need > free * 0.95:
-        raise DataError(f"{folder}: {need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free. Make room, or lower views.n_views.")
+        told = f"{need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free"
+        raise DataError(f"{folder}: {told}. Make room, or lower views.n_views.")
     old.unlink(missing_ok=True)
     np.lib.format.open_memmap(folder / VIEWS, "w+", np.int16, (*wanted.shape, n_samples)).flush()
     np.save(folder / STATE, np.where(wanted, MISSING, UNWANTED).astype(np.uint8))
-    old.write_text(json.dumps(manifest), encoding="utf-8")
+    aside = old.with_name(old.name + ".part")
+    aside.write_text(json.dumps(manifest), encoding="utf-8")
+    aside.replace(old)  # a manifest cut short would stop every later start
 
 
 def fill(folder: Path, make_view: Any, jobs: int) -> None:
