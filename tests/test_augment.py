@@ -146,6 +146,28 @@ def test_a_simulated_room_begins_with_its_direct_sound():
     assert np.square(response).sum() == pytest.approx(1.0, abs=1e-3)
 
 
+def reverberation_s(response):
+    """Schroeder's backward sum, from -5 to -25 dB, drawn out to -60 dB."""
+    left = np.cumsum(np.square(response.astype(np.float64))[::-1])[::-1]
+    level_db = 10 * np.log10(left / left[0] + 1e-12)
+    return (np.argmax(level_db < -25) - np.argmax(level_db < -5)) / 16_000 * 3
+
+
+def test_too_few_reflections_do_not_cut_a_long_reverberation_short():
+    assert max(reverberation_s(_rooms.simulated(1, number)) for number in range(24)) > 0.5
+
+
+def test_a_simulated_room_does_not_depend_on_the_number_of_cores():
+    import pyroomacoustics
+
+    made = []
+    for n_threads in (1, 4):
+        pyroomacoustics.constants.set("num_threads", n_threads)
+        made.append(_rooms.simulated(1, 0))
+
+    assert np.array_equal(*made)
+
+
 def test_pink_noise_falls_three_decibels_an_octave():
     sound = _generated.coloured(rng(1), 160_000, 0.5)
     spectrum = np.square(np.abs(np.fft.rfft(sound)))
