@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("label", help="label of the phrase in wake/manifest.csv; the phrase is the label with spaces")
     parser.add_argument("--teacher", default="moonshine", help="name, or name:FOLDER")
-    parser.add_argument("--kokoro", type=Path, help="folder of the Kokoro voices, which then speak a fifth")
+    parser.add_argument("--kokoro", type=Path, help="folder of the Kokoro voices, which then speak a twelfth of everything")
     parser.add_argument("--preset", default="standard")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--set", action="append", default=[], help="as in wakesmith forge")
@@ -51,7 +51,7 @@ def main() -> None:
         "teacher": {"name": name, **({"path": path} if path else {})},
     }
     if chosen.kokoro:
-        voices = [{"name": "espeak", "share": 1.0}, {"name": "hibari", "share": 0.1}, {"name": "kokoro", "share": 0.25, "path": str(chosen.kokoro)}]
+        voices = [{"name": "espeak", "share": 1.0}, {"name": "hibari", "share": 0.1}, {"name": "kokoro", "share": 0.1, "path": str(chosen.kokoro)}]
         own["speak"] = {"voices": voices}
     from wakesmith.config import assignment, merge
 

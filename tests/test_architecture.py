@@ -12,7 +12,7 @@ import wakesmith
 
 ROOT = Path(wakesmith.__file__).parent
 LEVELS = [
-    {"errors", "registry", "rng", "progress", "config", "audio", "metrics", "bundle", "run", "report"},
+    {"errors", "registry", "rng", "progress", "config", "audio", "metrics", "bundle", "run", "report", "pool"},
     {"data", "importers", "voices", "runtime"},
     {"augment", "features"},
     {"teachers", "students", "losses", "exporters"},

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-
 import numpy as np
 
+from wakesmith import pool
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.rng import rng
 
@@ -56,5 +55,5 @@ def _one(arguments: tuple[int, int]) -> Samples:
 
 def bank(seed: int, n_rooms: int, jobs: int) -> np.ndarray:
     """(n, ROOM_SAMPLES) float32."""
-    with ProcessPoolExecutor(jobs) as pool:
-        return np.stack(list(pool.map(_one, [(seed, number) for number in range(n_rooms)], chunksize=8)))
+    with pool.workers(jobs) as processes:
+        return np.stack(list(processes.map(_one, [(seed, number) for number in range(n_rooms)], chunksize=8)))

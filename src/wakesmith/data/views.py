@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wakesmith import audio
+from wakesmith import audio, pool
 from wakesmith.audio import Samples
 from wakesmith.errors import DataError
 from wakesmith.progress import say, track
@@ -108,8 +106,8 @@ def fill(folder: Path, make_view: Any, jobs: int) -> None:
     total = int((state != UNWANTED).sum())
     if not chunks:
         return
-    with ProcessPoolExecutor(jobs or os.cpu_count(), initializer=_start, initargs=(folder, make_view)) as pool:
-        for _ in track(pool.map(_make, chunks), "views", total=-(-total // CHUNK), done=-(-total // CHUNK) - len(chunks)):
+    with pool.workers(jobs, _start, (folder, make_view)) as processes:
+        for _ in track(processes.map(_make, chunks), "views", total=-(-total // CHUNK), done=-(-total // CHUNK) - len(chunks)):
             pass
 
 
@@ -117,7 +115,6 @@ _worker: dict[str, Any] = {}
 
 
 def _start(folder: Path, make_view: Any) -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
     views, state = (np.load(folder / name, mmap_mode="r+") for name in (VIEWS, STATE))
     _worker.update(views=views, state=state, make=make_view)
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from wakesmith import audio, config, registry
+from wakesmith import audio, config, pool, registry
 from wakesmith.augment import _generated as generated
 from wakesmith.config import Source
 from wakesmith.data import clips, duplicates, splits
@@ -112,8 +110,8 @@ def _decode_all(folder: Path, settings: Settings) -> tuple[list[Decoded], list[d
     decoded, quarantine = [], []
     usable: Counter[str] = Counter()
     jobs = [(recording, path, settings.shortest_s, source != SPOKEN) for source, recording, path in found]
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        results = track(pool.map(_decode, jobs, chunksize=16), "recordings", total=len(jobs))
+    with pool.workers(0) as processes:
+        results = track(processes.map(_decode, jobs, chunksize=16), "recordings", total=len(jobs))
         for (source, _, path), result in zip(found, results, strict=True):
             if isinstance(result, str):
                 quarantine.append({"path": str(path), "source": source, "reason": result})

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from wakesmith import audio, config, progress, registry
+from wakesmith import audio, config, pool, progress, registry
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.data.records import Recording, load_jsonl, save_jsonl
 from wakesmith.rng import rng
@@ -190,14 +189,13 @@ def _made(make: partial[Any], todo: list[Path], chunks: dict[Path, list[Item]], 
             make(chunks[mark], mark)
             yield from range(len(chunks[mark]))
         return
-    # Not forked: the parent may run threads of a numeric library. A spawned process loads its own voices.
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn"))
+    processes = pool.workers(min(jobs, len(todo)))
     try:
-        waiting = [pool.submit(make, chunks[mark], mark) for mark in todo]
+        waiting = [processes.submit(make, chunks[mark], mark) for mark in todo]
         for finished in as_completed(waiting):
             yield from range(finished.result())
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        processes.shutdown(wait=True, cancel_futures=True)
 
 
 _voices: dict[str, Voice] = {}  # of this process, by their settings
