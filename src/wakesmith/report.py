@@ -111,7 +111,7 @@ tr,svg{break-inside:avoid}
 svg{width:100%;height:auto;max-width:40rem}
 svg text{fill:var(--soft);font:12px system-ui,sans-serif}
 .grid{stroke:var(--line)}
-pre{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;overflow-x:auto}
+pre{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;white-space:pre-wrap}
 .warn{border-left:4px solid var(--b);padding:.3rem .8rem;background:var(--panel)}
 """
 HEAD = (
