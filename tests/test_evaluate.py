@@ -8,6 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.test_bundle import card
@@ -266,3 +269,36 @@ def test_a_rate_of_nothing_is_refused():
 
     with pytest.raises(WakesmithError, match="target_fa_per_hour"):
         parse(evaluate.Settings, {"target_fa_per_hour": 0.0})
+
+
+def always_on(split: str, level: float) -> Heard:
+    made = heard(split, [0.9, 0.9], [0.3], hours=1.0)
+    for streams in made.streams.values():
+        streams[:] = [dataclasses.replace(s, scores=np.full(len(s.scores), level)) for s in streams]
+    return made
+
+
+def test_a_detector_that_is_always_on_hears_nothing():
+    told = _judge.judge(always_on("test", 0.9), always_on("dev", 0.9), POINT, evaluate.Settings(smoothing_windows=[1]))
+
+    assert told["conditions"][0]["frr"] == 1.0
+
+
+@given(seed=st.integers(0, 10_000), allowed=st.integers(0, 6), window=st.integers(1, 5))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_the_runtime_keeps_to_the_rate_on_dev(seed: int, allowed: int, window: int):
+    chance = np.random.default_rng(seed)
+    dev = heard("dev", [0.9], [0.1], hours=1.0)
+    dev.streams["negatives"][0] = dataclasses.replace(
+        dev.streams["negatives"][0], times_s=np.arange(1, 301) * 0.08, scores=chance.random(300) ** chance.uniform(0.5, 6)
+    )
+    point, _, kept = _judge.at_rate(dev, allowed + 0.5, window, evaluate.Settings(threshold_floor=0.05))
+
+    assert kept
+    assert dev.false_accepts(point) <= allowed
+
+
+def test_negatives_at_the_very_top_are_told_as_a_rate_not_kept():
+    dev = heard("dev", [1.0], [1.0, 1.0], hours=1.0)
+
+    assert _judge.at_rate(dev, 0.5, 1, evaluate.Settings())[2] is False

@@ -44,7 +44,16 @@ class Heard:
     split: str
     streams: dict[str, list[Scored]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, kind: str, name: str, condition: Condition | None, events: list[Event], hours: float, times_s: Numbers, scores: Numbers) -> None:
+    def add(
+        self,
+        kind: str,
+        name: str,
+        condition: Condition | None,
+        events: list[Event],
+        hours: float,
+        times_s: Numbers,
+        scores: Numbers,
+    ) -> None:
         self.streams[kind].append(Scored(name, condition, events, hours, times_s, scores))
 
     @property
@@ -53,7 +62,9 @@ class Heard:
 
     def heights(self, window: int, refractory_s: float) -> Numbers:
         """Peaks of all negative streams."""
-        return np.concatenate([metrics.peaks(s.times_s, smooth(s.scores, window), refractory_s) for s in self.streams["negatives"]])
+        return np.concatenate(
+            [metrics.peaks(s.times_s, smooth(s.scores, window), refractory_s) for s in self.streams["negatives"]]
+        )
 
     def false_accepts(self, point: OperatingPoint) -> int:
         return sum(len(fired(stream, point)) for stream in self.streams["negatives"])
@@ -73,19 +84,43 @@ def best(stream: Scored, window: int, patience_s: float) -> Numbers:
     return np.array(found)
 
 
+def missed(stream: Scored, point: OperatingPoint, patience_s: float) -> npt.NDArray[np.bool_]:
+    """(n_events,) phrases without a detection of the runtime from their start until `patience_s` after their end.
+
+    A score that was high before and stays so is no detection: a detector that is always on hears nothing.
+    """
+    times_s = np.array([found.time_s for found in fired(stream, point)])
+    bounds = [np.searchsorted(times_s, [event.start_s, event.end_s + patience_s]) for event in stream.events]
+    return np.array([low == high for low, high in bounds], dtype=bool)
+
+
+def at_rate(dev: Heard, fa_per_hour: float, window: int, settings: Settings) -> tuple[OperatingPoint, bool, bool]:
+    """The lowest threshold at which the runtime's own detections in dev keep to a rate.
+
+    -> (operating point, whether it is only a bound, whether the rate is kept: not when even a threshold of 1 fires too often).
+    """
+    heights = np.sort(dev.heights(window, settings.refractory_s))
+    threshold, is_bound = metrics.threshold_at(heights, dev.hours, fa_per_hour, settings.threshold_floor)
+    while True:
+        point = OperatingPoint(
+            threshold=min(threshold, 1.0), smoothing_window=window, refractory_s=settings.refractory_s,
+            target_fa_per_hour=fa_per_hour, chosen_on=f"dev, {dev.hours:.2f} h",
+        )  # fmt: skip
+        kept = dev.false_accepts(point) <= fa_per_hour * dev.hours + 1e-9
+        over = heights[heights >= point.threshold]
+        if kept or threshold >= 1.0 or not len(over):
+            return point, is_bound, kept
+        threshold = float(np.nextafter(np.float32(over[0]), np.float32(2)))
+
+
 def choose(dev: Heard, settings: Settings) -> OperatingPoint:
     """The smoothing with the fewest misses over the conditions of dev at the target rate, and its threshold."""
     ways = []
     for window in settings.smoothing_windows:
-        heights = dev.heights(window, settings.refractory_s)
-        threshold, _ = metrics.threshold_at(heights, dev.hours, settings.target_fa_per_hour, settings.threshold_floor)
-        missed = np.mean([metrics.frr(best(s, window, settings.patience_s), threshold) for s in dev.streams["positives"]])
-        ways.append((float(missed), window, min(threshold, 1.0)))
-    _, window, threshold = min(ways)
-    return OperatingPoint(
-        threshold=threshold, smoothing_window=window, refractory_s=settings.refractory_s,
-        target_fa_per_hour=settings.target_fa_per_hour, chosen_on=f"dev, {dev.hours:.2f} h",
-    )  # fmt: skip
+        point, _, kept = at_rate(dev, settings.target_fa_per_hour, window, settings)
+        misses = np.mean([missed(s, point, settings.patience_s).mean() for s in dev.streams["positives"]])
+        ways.append((not kept, float(misses), window, point))
+    return min(ways, key=lambda way: way[:3])[3]
 
 
 def judge(heard: Heard, dev: Heard, point: OperatingPoint, settings: Settings) -> dict[str, Any]:
@@ -99,8 +134,10 @@ def judge(heard: Heard, dev: Heard, point: OperatingPoint, settings: Settings) -
         "split": heard.split,
         "hours": heard.hours,
         "false_accepts": rate(accepts, heard.hours),
-        "conditions": [{"name": name, **share(found < point.threshold)} for name, found in scores.items()],
-        "rates": [_at_rate(target, scores, heard, dev, point, settings) for target in RATES],
+        "conditions": [
+            {"name": s.condition.name, **share(missed(s, point, patience_s))} for s in heard.streams["positives"] if s.condition
+        ],
+        "rates": [_at_rate(target, heard, dev, window, settings) for target in RATES],
         "zero_false_accepts": {
             "threshold": float(heights.max(initial=0.0)),
             "conditions": [{"name": name, **share(found <= heights.max(initial=0.0))} for name, found in scores.items()],
@@ -112,20 +149,17 @@ def judge(heard: Heard, dev: Heard, point: OperatingPoint, settings: Settings) -
     }  # fmt: skip
 
 
-def _at_rate(
-    target: float, scores: dict[str, Numbers], heard: Heard, dev: Heard, point: OperatingPoint, settings: Settings
-) -> dict[str, Any]:
+def _at_rate(target: float, heard: Heard, dev: Heard, window: int, settings: Settings) -> dict[str, Any]:
     """Threshold from dev at a rate; misses and false accepts of this split at that threshold."""
-    heights = dev.heights(point.smoothing_window, settings.refractory_s)
-    threshold, is_bound = metrics.threshold_at(heights, dev.hours, target, settings.threshold_floor)
-    there = point.model_copy(update={"threshold": min(threshold, 1.0)})
-    pooled = np.concatenate(list(scores.values()))
+    there, is_bound, kept = at_rate(dev, target, window, settings)
+    misses = {s.condition.name: missed(s, there, settings.patience_s) for s in heard.streams["positives"] if s.condition}
     return {
         "target_fa_per_hour": target,
-        "threshold": threshold,
+        "threshold": there.threshold,
         "is_bound": is_bound,
-        "clean": share(scores["clean"] < threshold),
-        "all_conditions": share(pooled < threshold),
+        "kept_on_dev": kept,
+        "clean": share(misses["clean"]),
+        "all_conditions": share(np.concatenate(list(misses.values()))),
         "false_accepts": rate(heard.false_accepts(there), heard.hours),
     }
 
