@@ -23,6 +23,7 @@ SMOOTH_FRAMES = 12
 LAG_FRAMES = 4
 APART_FRAMES = 6
 QUIET_DB = 40.0
+UNCERTAIN_BITS = 4
 PRINT = np.dtype([("hash", "<u4"), ("frame", "<u4")])
 Prints = npt.NDArray[np.void]
 NONE: Prints = np.empty(0, dtype=PRINT)
@@ -46,17 +47,25 @@ def prints(samples: npt.NDArray[np.int16]) -> Prints:
     loud = energy.sum(axis=1)
     level = np.log(energy + loud.max() * 1e-6 + 1e-12)
     slope = np.diff(level, axis=1)  # (T, 16) along frequency
-    change = slope[LAG_FRAMES:] - slope[:-LAG_FRAMES] > 0  # (T - LAG, 16) and along time
-    half = change @ (1 << np.arange(N_BANDS - 1, dtype=np.uint32))  # (T - LAG,) 16 bits
-    hashes = (half[:-APART_FRAMES] << np.uint32(16)) | half[APART_FRAMES:]
+    change = slope[LAG_FRAMES:] - slope[:-LAG_FRAMES]  # (T - LAG, 16) and along time
+    change = np.concatenate([change[:-APART_FRAMES], change[APART_FRAMES:]], axis=1)  # (M, 32)
+    bits = (1 << np.arange(32, dtype=np.uint64)).astype(np.uint32)
+    hashes = (change > 0) @ bits
     heard = loud[need // 2 : need // 2 + len(hashes)] > loud.max() * 10 ** (-QUIET_DB / 10)
-    if len(samples) > LONG_SAMPLES:
-        heard &= hashes % 4 == 0
-    frames = np.flatnonzero(heard)
-    found = np.empty(len(frames), dtype=PRINT)
-    found["hash"], found["frame"] = hashes[frames], frames
+    long = len(samples) > LONG_SAMPLES
+    frames = np.flatnonzero(heard & (hashes % 4 == 0) if long else heard)
+    found = _prints(hashes[frames], frames)
+    if not long:  # few prints: those with one of the least certain bits turned as well
+        weakest = np.argpartition(np.abs(change[frames]), UNCERTAIN_BITS, axis=1)[:, :UNCERTAIN_BITS]
+        found = np.concatenate([found, *(_prints(hashes[frames] ^ bits[weakest[:, i]], frames) for i in range(UNCERTAIN_BITS))])
     _, first = np.unique(found["hash"], return_index=True)  # a steady tone says its hash once
     return found[np.sort(first)]
+
+
+def _prints(hashes: npt.NDArray[np.uint32], frames: npt.NDArray[np.int64]) -> Prints:
+    found = np.empty(len(frames), dtype=PRINT)
+    found["hash"], found["frame"] = hashes, frames
+    return found
 
 
 def _band_energy(samples: Samples) -> npt.NDArray[np.float64]:
@@ -72,7 +81,8 @@ def _band_energy(samples: Samples) -> npt.NDArray[np.float64]:
         energy[start : start + 2048] = (spectrum.real**2 + spectrum.imag**2) @ bands
     weights = np.hanning(SMOOTH_FRAMES + 2)[1:-1]
     n_smooth = n_frames - SMOOTH_FRAMES + 1
-    return np.sum([weight * energy[i : i + n_smooth] for i, weight in enumerate(weights)], axis=0)
+    smooth: npt.NDArray[np.float64] = sum((w * energy[i : i + n_smooth] for i, w in enumerate(weights)), np.zeros(()))
+    return smooth
 
 
 def _bands() -> npt.NDArray[np.float32]:
@@ -117,14 +127,13 @@ def candidates(all_prints: Sequence[Prints], groups: npt.NDArray[np.int64]) -> l
 def likeness(first: npt.NDArray[np.int16], second: npt.NDArray[np.int16], shift_frames: int) -> float:
     """Correlation of two waveforms in the speech band, 0..1, where `second` runs `shift_frames` behind `first`.
 
-    (N,) int16, (M,) int16. The best lag within 32 ms of the shift counts, over up to 2 s in the middle of what overlaps.
+    (N,) int16, (M,) int16. The best lag within 32 ms of the shift counts, over the loudest 2 s of what overlaps.
     """
     shift = shift_frames * HOP
     start, end = max(0, -shift), min(len(first), len(second) - shift)
     if end - start < SHORTEST_SAMPLES:
         return 0.0
-    middle = (start + end) // 2
-    start, end = max(start, middle - JUDGED_SAMPLES // 2), min(end, middle + JUDGED_SAMPLES // 2)
+    start, end = _loudest(first, start, end)
     n = 1 << (end - start + 2 * SHIFT_SAMPLES - 1).bit_length()
     one = _in_band(_cut(first, start, end), n)
     two = _in_band(_cut(second, start + shift - SHIFT_SAMPLES, end + shift + SHIFT_SAMPLES), n)
@@ -134,6 +143,16 @@ def likeness(first: npt.NDArray[np.int16], second: npt.NDArray[np.int16], shift_
     power = running[length : length + 2 * SHIFT_SAMPLES + 1] - running[: 2 * SHIFT_SAMPLES + 1]
     scale = np.sqrt(np.maximum(power, 1e-9 * running[-1] + 1e-12) * np.square(one[:length]).sum())
     return float(min(1.0, np.abs(product / np.maximum(scale, 1e-12)).max()))
+
+
+def _loudest(samples: npt.NDArray[np.int16], start: int, end: int) -> tuple[int, int]:
+    """The 2 s with the most energy between start and end, on a grid of 0.5 s."""
+    if end - start <= JUDGED_SAMPLES:
+        return start, end
+    grid = np.arange(start, end - JUDGED_SAMPLES + 1, JUDGED_SAMPLES // 4)
+    running = np.concatenate([[0.0], np.cumsum(np.square(samples[start:end].astype(np.float64)))])
+    at = int(grid[np.argmax(running[grid - start + JUDGED_SAMPLES] - running[grid - start])])
+    return at, at + JUDGED_SAMPLES
 
 
 def _cut(samples: npt.NDArray[np.int16], start: int, end: int) -> Samples:

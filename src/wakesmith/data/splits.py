@@ -47,11 +47,11 @@ def assign(recordings: Sequence[Recording], fractions: Mapping[str, float], seed
 
 
 def _share_out(sizes: Mapping[Group, int], fractions: Mapping[str, float], seed: int) -> dict[Group, str]:
-    """Groups -> splits: each goes where most is wanting. The order is by accent, then by a hash of seed and name."""
+    """Groups -> splits: each goes where most is wanting. The order is by chance, accent by accent."""
     held = dict.fromkeys(SPLITS, 0)
     decided: dict[Group, str] = {}
     total = 0
-    for group in sorted(sizes, key=lambda group: (group[0], accent(group[1]), _hash(seed, group))):
+    for group in sorted(sizes, key=lambda group: (group[0], _hash(seed, (group[0], accent(group[1]))), _hash(seed, group))):
         total += sizes[group]
         decided[group] = max(SPLITS, key=lambda split: fractions[split] * total - held[split])
         held[decided[group]] += sizes[group]
