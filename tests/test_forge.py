@@ -38,7 +38,9 @@ def whisper(tmp_path_factory):
     torch.manual_seed(0)
     sizes = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_layers": 1}
     ends = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0)
-    WhisperModel(WhisperConfig(**sizes, decoder_attention_heads=2, decoder_ffn_dim=64, vocab_size=64, **ends)).save_pretrained(folder)
+    WhisperModel(WhisperConfig(**sizes, decoder_attention_heads=2, decoder_ffn_dim=64, vocab_size=64, **ends)).save_pretrained(
+        folder
+    )
     WhisperFeatureExtractor().save_pretrained(folder)
     return folder
 
@@ -78,7 +80,9 @@ def test_one_command_gives_a_report_and_a_bundle_that_loads(run):
 
 
 def test_a_second_run_redoes_nothing(run, whisper):
-    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name not in (".lock", "config.yaml")}
+    before = {
+        path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name not in (".lock", "config.yaml")
+    }
 
     told = forge(run, whisper).stderr
 
@@ -127,7 +131,9 @@ def test_a_forge_killed_at_random_moments_gives_the_same_bundle(run, whisper, tm
     out, chance = tmp_path / "run", random.Random(1)
     kills = 0
     for _ in range(6):
-        process = subprocess.Popen(command(out, whisper), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command(out, whisper), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             process.wait(timeout=chance.uniform(3, 25))
             break
@@ -143,7 +149,9 @@ def test_a_forge_killed_at_random_moments_gives_the_same_bundle(run, whisper, tm
 
 
 def test_a_detection_is_printed_as_json(run, tmp_path):
-    recordings = [r for r in load_jsonl(run / "prepare" / "recordings.jsonl", Recording) if r.label == "wake" and r.split == "test"]
+    recordings = [
+        r for r in load_jsonl(run / "prepare" / "recordings.jsonl", Recording) if r.label == "wake" and r.split == "test"
+    ]
     path = tmp_path / "unheard.wav"
     audio.write(path, audio.read(run / "speak" / recordings[0].path))
     words = ["detect", run / "bundle", path, "--json", "--threshold", "0.01"]

@@ -99,22 +99,17 @@ def test_a_calibrated_answer_has_no_calibration_error():
 
     assert metrics.ece(np.tile([0.8, 0.2], (10, 1)), labels) == pytest.approx(0)
     assert metrics.ece(np.tile([1.0, 0.0], (10, 1)), labels) == pytest.approx(0.2)
-import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from wakesmith import metrics
-
-scores = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=1, max_size=60).map(np.array)
 
 
-@given(scores, scores)
+coarse = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=1, max_size=60).map(np.array)
+
+
+@given(coarse, coarse)
 def test_the_whole_partial_area_is_the_area(positives, negatives):
     assert metrics.pauc(positives, negatives, 1.0) == pytest.approx(metrics.auc(positives, negatives))
 
 
-@given(scores, scores, st.floats(0.01, 1.0))
+@given(coarse, coarse, st.floats(0.01, 1.0))
 def test_the_partial_area_agrees_with_a_fine_sum_under_the_curve(positives, negatives, most):
     misses, accepts = metrics.roc(positives, negatives)
     middles = (np.arange(20_000) + 0.5) / 20_000 * most

@@ -56,7 +56,7 @@ def test_half_a_stamp_counts_as_none(tmp_path):
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").touch()
 
-    with pytest.raises(WakesmithError, match="holiday.jpg"):
+    with pytest.raises(WakesmithError, match=r"holiday\.jpg"):
         Run.open(tmp_path)
 
 

@@ -39,8 +39,9 @@ def trainer(folder, store, *, losses=None, steps=4, kind=DistillationTrainer):
     losses = losses or [("cross_entropy", {}), ("kd", {"warm_up_steps": 0}), ("embedding", {"warm_up_steps": 0})]
     built = [registry.build("losses", config.part("losses", n, **o), student.embedding_size, TEACHER_SIZE) for n, o in losses]
     arguments = transformers.TrainingArguments(
-        output_dir=str(folder / "checkpoints"), max_steps=steps, per_device_train_batch_size=8, learning_rate=1e-3, logging_steps=1,
-        save_steps=2, save_total_limit=2, remove_unused_columns=False, label_names=["labels"], report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
+        output_dir=str(folder / "checkpoints"), max_steps=steps, per_device_train_batch_size=8, learning_rate=1e-3,
+        logging_steps=1, save_steps=2, save_total_limit=2, remove_unused_columns=False, label_names=["labels"],
+        report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
     )  # fmt: skip
     folder.mkdir(exist_ok=True)
     clips = list(range(N_CLIPS))

@@ -80,7 +80,8 @@ def write(path: str | Path, samples: Samples, rate_hz: int = SAMPLE_RATE_HZ) -> 
 
 def to_int16(samples: Samples) -> npt.NDArray[np.int16]:
     """Float samples in -1..1 -> int16, rounded and clipped."""
-    return np.clip(np.rint(samples * 32_767.0), -32_768, 32_767).astype(np.int16)
+    rounded: npt.NDArray[np.int16] = np.clip(np.rint(samples * 32_767.0), -32_768, 32_767).astype(np.int16)
+    return rounded
 
 
 def to_float(samples: npt.NDArray[np.int16]) -> Samples:

@@ -12,14 +12,18 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Wakesmith forges wake words.")
 
-Set = Annotated[list[str] | None, typer.Option("--set", help="Override a setting, as in --set student.width=48. May be repeated.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting, as in --set student.width=48. May be repeated.")
+]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, as forge or plan made it.")]
 Phrase = Annotated[str, typer.Argument(help="The wake phrase, as it is written.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/PHRASE.")]
 Preset = Annotated[str, typer.Option(help="quick (5 minutes), standard (30 minutes), or a YAML file.")]
 Config = Annotated[Path | None, typer.Option(help="A YAML file of settings, over the preset.")]
 Folders = Annotated[list[str] | None, typer.Option(help="Folder of recordings, or a CSV/JSONL manifest. May be repeated.")]
-Teacher = Annotated[str | None, typer.Option(help="A teacher by name, with a local folder or hub id after a colon: whisper:FOLDER.")]
+Teacher = Annotated[
+    str | None, typer.Option(help="A teacher by name, with a local folder or hub id after a colon: whisper:FOLDER.")
+]
 
 
 @app.command()

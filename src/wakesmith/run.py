@@ -1,4 +1,4 @@
-"""The run folder: one sub-folder a step, each with a stamp of what it was made from, so that what is whole is never made again."""
+"""The run folder: one sub-folder a step, with a stamp of what it was made from; what is whole is never made again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Run:
             raise WakesmithError(f"{folder}: is a file, not a folder. Name another: --out FOLDER")
         strangers = [] if not folder.exists() else [path.name for path in folder.iterdir()]
         if strangers and not (folder / CONFIG).exists():
-            raise WakesmithError(f"{folder}: not empty and not a run of wakesmith (it holds {strangers[0]}). Name another: --out FOLDER")
+            raise WakesmithError(
+                f"{folder}: not empty and not a run of wakesmith (it holds {strangers[0]}). Name another: --out FOLDER"
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -49,7 +51,9 @@ class Run:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise WakesmithError(f"{self.folder}: another process is at work here. Wait for it, or use --out FOLDER") from error
+                raise WakesmithError(
+                    f"{self.folder}: another process is at work here. Wait for it, or use --out FOLDER"
+                ) from error
             yield
 
     def begin(self, step: str, fingerprint: str) -> bool:

@@ -1,4 +1,6 @@
-"""The student's embedding, through a linear projector, points where the teacher's does: 1 - cosine (after FitNets, arXiv 1412.6550).
+"""The student's embedding, through a linear projector, points where the teacher's does: 1 - cosine.
+
+After FitNets (Romero et al. 2015, arXiv 1412.6550, equation 3), with the cosine for the distance.
 
 The projector is trained and saved with the student and is left behind at export.
 """
@@ -11,7 +13,6 @@ from torch.nn import functional
 
 from wakesmith.config import PartSettings
 from wakesmith.losses._base import Answers, Loss, warmed
-
 
 NEEDS_TEACHER = True
 

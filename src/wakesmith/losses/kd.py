@@ -9,7 +9,6 @@ from torch.nn import functional
 from wakesmith.config import PartSettings
 from wakesmith.losses._base import Answers, Loss, warmed
 
-
 NEEDS_TEACHER = True
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wakesmith.data.records import Recording
     from wakesmith.steps.evaluate import Settings
 
-Numbers = npt.NDArray[np.floating]
+Numbers = npt.NDArray[np.float64]
 RATES = (0.1, 0.5, 1.0, 2.0)
 """False accepts per hour that the report has a row for."""
 
@@ -143,7 +143,11 @@ def judge(heard: Heard, dev: Heard, point: OperatingPoint, settings: Settings) -
             "conditions": [{"name": name, **share(found <= heights.max(initial=0.0))} for name, found in scores.items()],
         },
         "by_recording": {e.recording: float(best_score) for e, best_score in _clean(heard, window, patience_s)},
-        "near_misses": {e.recording: float(score) for s in heard.streams["near_misses"] for e, score in zip(s.events, best(s, window, patience_s), strict=True)},
+        "near_misses": {
+            event.recording: float(score)
+            for stream in heard.streams["near_misses"]
+            for event, score in zip(stream.events, best(stream, window, patience_s), strict=True)
+        },
         "loudest_negatives": _loudest(heard, window, settings.refractory_s),
         "det": {"fa_per_hour": fa.tolist(), "frr": misses.tolist()},
     }  # fmt: skip
@@ -188,7 +192,7 @@ def _loudest(heard: Heard, window: int, refractory_s: float, most: int = 10) -> 
         smoothed = smooth(stream.scores, window)
         at = int(smoothed.argmax())
         rows.append({"stream": stream.name, "time_s": float(stream.times_s[at]), "score": float(smoothed[at])})
-    return sorted(rows, key=lambda row: -row["score"])[:most]
+    return sorted(rows, key=lambda row: float(str(row["score"])), reverse=True)[:most]
 
 
 def counted(recordings: Iterable[Recording]) -> list[dict[str, Any]]:

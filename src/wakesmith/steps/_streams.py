@@ -1,6 +1,6 @@
 """Continuous audio for the evaluation, from the recordings of one split, the same for the same seed.
 
-Positives stand in a long stream over a bed of noise or babble; negatives are hours of other speech and noise, as they were recorded.
+Positives stand in a long stream over a bed of noise or babble; negatives are hours of other speech and noise, as recorded.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Stream:
 
 
 def of_events(
-    store: Any, bank: Any, recordings: list[Recording], split: str, condition: Condition, gap_s: tuple[float, float], seed: int, name: str
+    store: Any, bank: Any, recordings: list[Recording], split: str, condition: Condition, gap_s: tuple[float, float],
+    seed: int, name: str,
 ) -> Stream:  # fmt: skip
     """Recordings one after another with drawn gaps. The bed, and only the bed, differs between conditions."""
     parts, events, at = [], [], 0
@@ -83,8 +84,9 @@ def bounds(recording: Recording, sound: Samples) -> tuple[int, int]:
 
 def bed(bank: Any, kind: str, split: str, n_samples: int, mean_power: float, seed: int) -> Samples:
     """(N,) of beds in a drawn order, each at the wanted power over its loud half."""
-    chance, made = rng(seed, "bed", kind, split), []
-    while sum(map(len, made)) < n_samples:
+    chance = rng(seed, "bed", kind, split)
+    made: list[Samples] = []
+    while sum(len(sound) for sound in made) < n_samples:
         sound = bank.take(kind, split, int(chance.integers(bank.count(kind, split))))
         made.append(sound * np.float32(np.sqrt(mean_power / max(power(sound), 1e-12))))
     return np.concatenate(made)[:n_samples]

@@ -41,7 +41,9 @@ def one(recipe: Recipe, folder: Path, step: str) -> Path:
     place = Run.open(folder)
     for earlier in _recipe.needs(recipe, step):
         if not place.is_whole(_recipe.FOLDERS.get(earlier, earlier), _recipe.fingerprint(recipe, earlier)):
-            raise WakesmithError(f"{folder}: '{step}' reads from '{earlier}', which is not whole here. Run: wakesmith {earlier} {folder}")
+            raise WakesmithError(
+                f"{folder}: '{step}' reads from '{earlier}', which is not whole here. Run: wakesmith {earlier} {folder}"
+            )
     plan(recipe, folder)
     with place.alone():
         go(recipe, place, step)

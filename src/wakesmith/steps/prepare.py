@@ -1,4 +1,4 @@
-"""`prepare`: what was spoken and what the sources hold -> 16 kHz mono in one store, split by group, leakage checked, cut into clips."""
+"""`prepare`: what was spoken and the sources -> 16 kHz mono in one store, split by group, checked for leaks, cut into clips."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Settings(config.Settings):
     most_clips: dict[str, int] = {"speech": 3000, "noise": 1000}
     """At most so many clips of a label in each split, drawn by chance; a label that is not named has no limit."""
     most_clips_per_recording: int = Field(default=200, ge=1)
-    near_duplicate: float = Field(default=0.9, gt=0, le=1)
+    near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Likeness of two waveforms, 0..1, from which recordings in different splits count as one."""
     n_generated: int = Field(default=150, ge=0)
     """Recordings of 10 s of coloured noise and hum, made when no source has noise: the student must hear what no voice is."""
@@ -162,7 +162,9 @@ def _copies(decoded: list[Decoded], threshold: float) -> list[dict[str, Any]]:
         if decoded[first].recording.split != decoded[i].recording.split:
             pairs.append((first, i, 1.0))
     split_of = np.array([SPLITS.index(one.recording.split) for one in decoded])
-    near = duplicates.near_duplicates([one.prints for one in decoded], split_of, lambda i: decoded[i].samples, lambda *_: threshold)
+    near = duplicates.near_duplicates(
+        [one.prints for one in decoded], split_of, lambda i: decoded[i].samples, lambda *_: threshold
+    )
     rows = []
     for first, second, likeness in [*pairs, *near]:
         kept, left_out = sorted((first, second), key=lambda i: RANK[decoded[i].recording.split])

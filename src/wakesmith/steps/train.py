@@ -64,7 +64,9 @@ def run(recipe: Recipe, folder: Path) -> Path:
     save_file(weights, out / "model.safetensors.part")
     (out / "model.safetensors.part").replace(out / "model.safetensors")
     n_frames, parameters = int(frames.shape[2]), sum(p.numel() for p in student.parameters())
-    write_json(out / "card.json", {"n_classes": len(LABELS), "n_frames": n_frames, "parameters": parameters, "distilled": bool(targets)})
+    write_json(
+        out / "card.json", {"n_classes": len(LABELS), "n_frames": n_frames, "parameters": parameters, "distilled": bool(targets)}
+    )
     return _tidied(out)
 
 

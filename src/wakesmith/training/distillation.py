@@ -1,6 +1,6 @@
 """`DistillationTrainer`: the student learns from a teacher's stored answers beside the hard labels.
 
-A batch also holds {teacher_logits (B, C), teacher_embedding (B, D), teacher_state (B,)}, read by (clip, view) from the target store.
+A batch also holds {teacher_logits (B, C), teacher_embedding (B, D), teacher_state (B,)}, read by (clip, view).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class DistillationTrainer(Trainer):
         self.add_callback(_EpochGuard(self))
 
     def soft_losses(self) -> list[Loss]:
-        return [part for part in self.learner.losses if part.needs_teacher]
+        return [part for part in self.learner.parts() if part.needs_teacher]
 
     def weighted(self, outputs: dict[str, Tensor], inputs: dict[str, Tensor]) -> Tensor:
         step = self.state.global_step
@@ -56,7 +56,9 @@ class DistillationTrainer(Trainer):
         self.dropped += len(state) - len(kept)
         seen = self.distilled + self.dropped
         if seen >= 1000 and self.dropped > MAX_DROPPED * seen:
-            raise TeacherError(f"train: {self.dropped} of {seen} teacher answers are not finite. Check the teacher: wakesmith teach RUN")
+            raise TeacherError(
+                f"train: {self.dropped} of {seen} teacher answers are not finite. Check the teacher: wakesmith teach RUN"
+            )
         return Answers(
             outputs["logits"][kept], outputs["embedding"][kept], inputs["labels"][kept],
             inputs["teacher_logits"][kept], inputs["teacher_embedding"][kept],

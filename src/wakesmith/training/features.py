@@ -29,4 +29,5 @@ def make(front_end: Any, views: Any, path: Path) -> np.ndarray:
             rows[chunk] = front_end(torch.from_numpy(np.stack(batch))).numpy()
         out.flush()
         aside.replace(path)
-    return np.load(path, mmap_mode="r")
+    frames: np.ndarray = np.load(path, mmap_mode="r")
+    return frames

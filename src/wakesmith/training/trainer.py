@@ -1,4 +1,4 @@
-"""`Trainer`: transformers' Trainer for a student of features, with class balance, an averaged copy (EMA) and metrics as JSON lines.
+"""`Trainer`: transformers' Trainer for a student, with class balance, averaged weights (EMA) and metrics as JSON lines.
 
 A batch is {features (B, T, F), labels (B,)}; the model answers {logits (B, C), embedding (B, D)}.
 """
@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from wakesmith.data.sampling import BalancedSampler
@@ -34,7 +34,10 @@ class Learner(nn.Module):
         super().__init__()
         self.student, self.losses = student, nn.ModuleList(losses)
 
-    def forward(self, features: Tensor, **_: Tensor) -> dict[str, Tensor]:
+    def parts(self) -> list[Loss]:
+        return [part for part in self.losses if isinstance(part, Loss)]
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
         logits, embedding = self.student(features)
         return {"logits": logits, "embedding": embedding}
 
@@ -48,13 +51,12 @@ class Trainer(transformers.Trainer):
     ) -> None:  # fmt: skip
         self.sampler, self.ema_decay, self.metrics_path = sampler, ema_decay, metrics_path
         self.terms: dict[str, list[float]] = {}
-        super().__init__(
-            learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=collate
-        )
+        super().__init__(learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=collate)
         self.model_accepts_loss_kwargs = False
         self.ema = {name: value.clone() for name, value in learner.student.state_dict().items()}
         self.remove_callback(PrinterCallback)
-        self.add_callback(TensorBoardCallback(SummaryWriter(str(metrics_path.parent / "tensorboard"))))
+        writer = SummaryWriter(str(metrics_path.parent / "tensorboard"))  # type: ignore[no-untyped-call]
+        self.add_callback(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
         self.add_callback(_AfterStep(self))
 
     @property
@@ -80,7 +82,7 @@ class Trainer(transformers.Trainer):
         return loss
 
     def hard_losses(self) -> list[Loss]:
-        return [part for part in self.learner.losses if not part.needs_teacher]
+        return [part for part in self.learner.parts() if not part.needs_teacher]
 
     def term(self, part: Loss, mean: Tensor, weight: float) -> Tensor:
         """Note the plain mean of a loss for the log; -> its weighted share of the sum."""
@@ -108,7 +110,7 @@ class Trainer(transformers.Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         save_file({name: value.contiguous() for name, value in self.ema.items()}, folder / "ema.safetensors")
         (folder / WHOLE).touch()
 
