@@ -88,10 +88,20 @@ def run(recipe: Recipe, folder: Path) -> Path:
     return out
 
 
+def check_sources(settings: Settings) -> None:
+    """List every source, so that a wrong path is told before an hour of work. Raises DataError."""
+    for _ in _of_sources(settings):
+        pass
+
+
 def _found(folder: Path, settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
     """(source, recording, file) of everything, not yet decoded."""
     for recording in load_jsonl(folder / "speak" / "recordings.jsonl", Recording):
         yield SPOKEN, recording, folder / "speak" / recording.path
+    yield from _of_sources(settings)
+
+
+def _of_sources(settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
     for source in settings.sources:
         importer = registry.build("importers", source)
         name = str(source.model_dump().get("path", source.name))
