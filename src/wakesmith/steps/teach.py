@@ -35,11 +35,11 @@ class Settings(config.Settings):
     max_encodings: int = Field(default=12_000, ge=8)
     """At most so many training views, drawn evenly over the classes: a bound on time and disk."""
     head: HeadSettings = HeadSettings()
-    epochs: int = Field(default=30, ge=1)
-    patience: int = Field(default=6, ge=1)
+    epochs: int = Field(default=12, ge=1)
+    patience: int = Field(default=4, ge=1)
     """Epochs without a better dev loss after which training stops."""
     batch_size: int = Field(default=64, ge=2)
-    lr: float = Field(default=1e-3, gt=0.0)
+    lr: float = Field(default=2e-3, gt=0.0)
     weight_decay: float = Field(default=0.1, ge=0.0)
     label_smoothing: float = Field(default=0.05, ge=0.0, lt=0.5)
     gate: Literal["error", "warn", "off"] = "error"

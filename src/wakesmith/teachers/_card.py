@@ -29,7 +29,9 @@ class HeadSettings(config.Settings):
     """How the time segments become one vector."""
     embedding_size: int = Field(default=96, ge=4, le=1024)
     """Size of the vector that the student may imitate."""
-    dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
+    """High, for the head learns from synthetic voices and must hear real ones. From 0.3 to 0.5, Moonshine's recall at 0 false
+    accepts rose from 0.86 to 0.92 on 270 recordings of "computer", and from 0.56 to 0.70 in babble of 10 dB (one seed)."""
 
 
 class Card(config.Settings):

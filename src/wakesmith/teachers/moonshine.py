@@ -1,6 +1,14 @@
 """Moonshine tiny-en's encoder: 16 kHz samples -> one hidden state of 288 numbers every 24 ms. 7.7M parameters, MIT.
 
-The ONNX Runtime file lies in the package moonshine-voice: no hub, no account, no other dependency.
+The ONNX Runtime file lies in the package moonshine-voice: no hub, no account, no other dependency. It is the default teacher,
+for of the two encoders that packages carry it hears better and costs less. Heads trained on espeak-ng's voices alone; recall at 0
+false accepts on real recordings (the best of six windows each), and AUC of the phrase against its near misses by unheard voices:
+
+    phrase: real recordings, negatives   encoder            clean   babble 10 dB   near misses   CPU per 1.5 s
+    computer: 270, 4,056 clips           moonshine          0.92    0.70           0.97          14 ms
+                                         speech_embedding   0.67    0.21           0.82          23 ms
+    alexa: 217, 4,121 clips              moonshine          0.83    0.58           0.97          15 ms
+                                         speech_embedding   0.41    0.14           0.90          22 ms
 """
 
 from __future__ import annotations
