@@ -24,8 +24,14 @@ class Settings(config.Settings):
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     warm_up_share: float = Field(default=0.05, ge=0, lt=1)
-    class_shares: list[float] = Field(default=[0.3, 0.25, 0.3, 0.15], min_length=len(LABELS), max_length=len(LABELS))
+    class_shares: list[float] = Field(default=[0.35, 0.08, 0.4, 0.17], min_length=len(LABELS), max_length=len(LABELS))
     """Share of each class in a batch: wake, near miss, speech, noise."""
+    band_stretch: float = Field(default=0.1, ge=0, le=0.5)
+    """Widest stretch of the student's frequency axis: other throats."""
+    band_shift: float = Field(default=1.5, ge=0)
+    """Widest shift of it, in bands."""
+    band_gain: float = Field(default=0.4, ge=0)
+    """Widest colouring, in units of the features: other microphones."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     evaluations: int = Field(default=5, ge=1)
     """How often the dev set is looked at, and a checkpoint is kept."""
@@ -39,6 +45,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
     from wakesmith.data.targets import TargetStore
     from wakesmith.data.views import ViewStore
     from wakesmith.training import features as cache
+    from wakesmith.training.perturb import Perturbation
     from wakesmith.training.trainer import Learner, cut_metrics, last_whole_checkpoint
 
     out = folder / "train"
@@ -56,7 +63,8 @@ def run(recipe: Recipe, folder: Path) -> Path:
         for loss in recipe.losses
         if targets or not registry.load("losses", loss.name).NEEDS_TEACHER
     ]
-    trainer = _trainer(recipe, Learner(student, losses), clips, frames, targets, out)
+    perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
+    trainer = _trainer(recipe, Learner(student, losses, perturb), clips, frames, targets, out)
     checkpoint = last_whole_checkpoint(out / "checkpoints")
     cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -23,6 +23,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerCallback
 from wakesmith.data.sampling import BalancedSampler
 from wakesmith.losses._base import Answers, Loss
 from wakesmith.progress import track
+from wakesmith.training.perturb import Perturbation
 
 WHOLE = "whole"
 
@@ -30,14 +31,16 @@ WHOLE = "whole"
 class Learner(nn.Module):
     """The student and its losses in one module, so that what a loss learns (a projector) is optimised, saved and resumed."""
 
-    def __init__(self, student: nn.Module, losses: list[Loss]) -> None:
+    def __init__(self, student: nn.Module, losses: list[Loss], perturb: Perturbation | None = None) -> None:
         super().__init__()
-        self.student, self.losses = student, nn.ModuleList(losses)
+        self.student, self.losses, self.perturb = student, nn.ModuleList(losses), perturb
 
     def parts(self) -> list[Loss]:
         return [part for part in self.losses if isinstance(part, Loss)]
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
+        if self.training and self.perturb is not None:
+            features = self.perturb(features)
         logits, embedding = self.student(features)
         return {"logits": logits, "embedding": embedding}
 
