@@ -1,7 +1,7 @@
 """Other throats and other microphones, on the student's features alone: bands stretched, shifted and coloured by chance.
 
-(B, T, F) -> (B, T, F). Stretching the frequency axis is vocal tract length perturbation (Jaitly and Hinton, ICML workshop 2013); what is said
-does not change by it, so the teacher's answer to the view still holds.
+(B, T, F) -> (B, T, F). Stretching the frequency axis is vocal tract length perturbation (Jaitly and Hinton, ICML workshop
+2013); what is said does not change by it, so the teacher's answer to the view still holds.
 """
 
 from __future__ import annotations
