@@ -36,7 +36,7 @@ class Settings(config.Settings):
     refractory_s: float = Field(default=1.0, ge=0)
     threshold_floor: float = Field(default=0.2, ge=0.01, le=0.99)
     """Least threshold: an hour of dev audio without an event says little about the next hundred."""
-    max_positives: int = Field(default=400, ge=1)
+    max_positives: int = Field(default=600, ge=1)
     max_dev_hours: float = Field(default=2.0, gt=0)
     max_test_hours: float = Field(default=4.0, gt=0)
     gap_s: list[float] = Field(default=[1.5, 2.5], min_length=2, max_length=2)
