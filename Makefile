@@ -19,8 +19,8 @@ $(VENV)/ready: pyproject.toml constraints/py311.txt
 
 demo: $(VENV)/ready
 	$(BIN)/wakesmith forge "hey nova" --preset quick --out $(DEMO)
-	$(BIN)/wakesmith say "hey nova" $(DEMO)/unheard.wav --voice hibari --before "Good morning. The train leaves at nine."
-	@echo "A voice that took no part in training says: Good morning. The train leaves at nine. Hey nova."
+	$(BIN)/wakesmith say "hey nova" $(DEMO)/unheard.wav --unheard-by $(DEMO) --seed 2 --before "Good morning. The train leaves at nine."
+	@echo "A voice of the test split says, in a file that the student never heard: Good morning. The train leaves at nine. Hey nova."
 	$(BIN)/wakesmith detect $(DEMO)/bundle $(DEMO)/unheard.wav
 	@echo "The whole report: $(DEMO)/evaluate/report.html"
 

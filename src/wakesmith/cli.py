@@ -155,11 +155,16 @@ def say(
     voice: Annotated[str, typer.Option(help="One of: wakesmith parts voices.")] = "espeak",
     speaker: Annotated[str | None, typer.Option(help="One of the voice's speakers.")] = None,
     before: Annotated[str | None, typer.Option(help="Something to say before the phrase.")] = None,
+    unheard_by: Annotated[
+        Path | None, typer.Option(help="A run folder: voice and speaker are taken from its test split.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of rate and pitch.")] = 1,
 ) -> None:
     """A voice says a phrase into a file."""
     from wakesmith.steps import say as step
 
+    if unheard_by is not None:
+        voice, speaker = step.unheard(unheard_by)
     typer.echo(step.run(phrase, path, voice, speaker, before, seed))
 
 

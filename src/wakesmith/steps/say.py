@@ -7,11 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from wakesmith import audio, config, registry
+from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import ConfigError
 from wakesmith.rng import rng
 from wakesmith.voices._base import Utterance
 
 PAUSE_S = 0.5
+
+
+def unheard(folder: Path) -> tuple[str, str]:
+    """Voice and speaker of the first synthetic phrase in a run's test split: the student never heard them."""
+    path = folder / "prepare" / "recordings.jsonl"
+    if not path.exists():
+        raise ConfigError(f"{folder}: not a prepared run. Run: wakesmith prepare {folder}")
+    for recording in load_jsonl(path, Recording):
+        voice, _, speaker = recording.speaker.partition("/")
+        if recording.split == "test" and recording.label == "wake" and voice == recording.source:
+            return voice, speaker
+    raise ConfigError(f"{folder}: no synthetic voice in its test split. Name one: --voice NAME --speaker NAME")
 
 
 def run(phrase: str, path: Path, voice: str, speaker: str | None, before: str | None, seed: int) -> Path:

@@ -1,0 +1,27 @@
+"""`say`: a voice that took no part in training can be asked for by the run."""
+
+import pytest
+
+from wakesmith.data.records import Recording, save_jsonl
+from wakesmith.errors import ConfigError
+from wakesmith.steps import say
+
+
+def recording(speaker, source, split, label="wake"):
+    return Recording(f"{speaker}{split}", "x.flac", "hey nova", label, speaker, source, "CC0", 16_000, split)
+
+
+def test_the_unheard_voice_is_a_synthetic_one_of_the_test_split(tmp_path):
+    (tmp_path / "prepare").mkdir()
+    rows = [
+        recording("espeak/en+f1", "espeak", "train"), recording("someone", "real", "test"),
+        recording("espeak/en+m2", "espeak", "test", "speech"), recording("espeak/en+m3", "espeak", "test"),
+    ]  # fmt: skip
+    save_jsonl(tmp_path / "prepare" / "recordings.jsonl", rows)
+
+    assert say.unheard(tmp_path) == ("espeak", "en+m3")
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="not a prepared run"):
+        say.unheard(tmp_path)
