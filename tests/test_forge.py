@@ -110,6 +110,22 @@ def test_labelling_again_asks_the_teacher_nothing(run):
     assert answer_all(run, 8) == 0
 
 
+def test_no_epoch_of_training_calls_a_teacher(run, tmp_path):
+    """Without teacher folder and encoder, the stored answers alone give the same weights to the bit."""
+    for name in ("views", "prepare", "label"):
+        (tmp_path / name).symlink_to(run / name)
+    (tmp_path / "train").mkdir()
+    code = (
+        "import sys; from pathlib import Path; from wakesmith.config import read_yaml; from wakesmith.steps import _recipe, train\n"
+        "values = read_yaml(Path(sys.argv[1])); values['teacher'] = {'name': 'whisper', 'path': 'gone'}\n"
+        "train.run(_recipe.load(values), Path(sys.argv[2]))"
+    )
+    subprocess.run([sys.executable, "-c", code, run / "config.yaml", tmp_path], check=True, timeout=300)
+
+    made = [folder / "train" / "model.safetensors" for folder in (run, tmp_path)]
+    assert made[0].read_bytes() == made[1].read_bytes()
+
+
 def test_no_test_clip_was_heard_in_training(run):
     from wakesmith.data.views import ViewStore
 
