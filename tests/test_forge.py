@@ -116,7 +116,8 @@ def test_no_epoch_of_training_calls_a_teacher(run, tmp_path):
         (tmp_path / name).symlink_to(run / name)
     (tmp_path / "train").mkdir()
     code = (
-        "import sys; from pathlib import Path; from wakesmith.config import read_yaml; from wakesmith.steps import _recipe, train\n"
+        "import sys; from pathlib import Path\n"
+        "from wakesmith.config import read_yaml; from wakesmith.steps import _recipe, train\n"
         "values = read_yaml(Path(sys.argv[1])); values['teacher'] = {'name': 'whisper', 'path': 'gone'}\n"
         "train.run(_recipe.load(values), Path(sys.argv[2]))"
     )

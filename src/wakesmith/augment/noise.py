@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from wakesmith.audio import Samples
-from wakesmith.augment._base import Bank, Drawn, mix_at_snr
-from wakesmith.config import PartSettings
-from wakesmith.data.records import Clip
+from wakesmith.augment._bed import Bed, BedSettings
 
 
-class Config(PartSettings):
+class Config(BedSettings):
     name: str = "noise"
     probability: float = Field(default=0.6, ge=0, le=1)
     least_snr_db: float = -2.0
-    most_snr_db: float = 25.0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Config:
-        if self.most_snr_db < self.least_snr_db:
-            raise ValueError(f"most_snr_db {self.most_snr_db} must not be below least_snr_db {self.least_snr_db}")
-        return self
 
 
-class Noise:
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def draw(self, chance: np.random.Generator, clip: Clip, bank: Bank) -> Drawn:
-        used, n_beds = chance.random() < self.config.probability, bank.count("noise", clip.split)
-        return {
-            "used": bool(used and n_beds), "split": clip.split, "bed": int(chance.integers(max(1, n_beds))),
-            "offset": float(chance.random()), "snr_db": float(chance.uniform(self.config.least_snr_db, self.config.most_snr_db)),
-        }  # fmt: skip
-
-    def apply(self, samples: Samples, drawn: Drawn, bank: Bank) -> Samples:
-        if not drawn["used"]:
-            return samples
-        bed = bank.take("noise", drawn["split"], drawn["bed"])
-        start = round(drawn["offset"] * (len(bed) - len(samples)))
-        return mix_at_snr(samples, bed[start : start + len(samples)], drawn["snr_db"])
-
-
-def build(config: Config) -> Noise:
-    return Noise(config)
+def build(config: Config) -> Bed:
+    return Bed(config, "noise")
