@@ -80,7 +80,7 @@ def _recipe(
 
 
 def _source(path: str, label: str, **options: str) -> dict[str, Any]:
-    """A folder, a manifest, or FOLDER:LABEL to keep only one label of a manifest."""
+    """Settings of the importer for a folder or a manifest, by the ending of its name."""
     importer = "manifest_csv" if Path(path).suffix.lower() in (".csv", ".jsonl") else "wav_folders"
     return {"name": importer, "path": path, "label": label, **options}
 
