@@ -11,6 +11,7 @@ from wakesmith.errors import TeacherError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 
 class Encoder(Protocol):
@@ -33,6 +34,25 @@ class Encoder(Protocol):
 
     def encode(self, samples: torch.Tensor) -> torch.Tensor:
         """(B, N) float32 at `rate_hz` -> (B, L, T, D) float32 on the CPU, without gradients."""
+
+
+class Tunable(Encoder, Protocol):
+    """An encoder in torch, which stage two of teaching can train: its answers carry gradients where parameters ask for them."""
+
+    module: nn.Module
+    """The whole encoder. Its state_dict() is what a checkpoint holds; eval() and frozen until stage two unfreezes layers."""
+
+    def hidden(self, samples: torch.Tensor) -> torch.Tensor:
+        """(B, N) -> (B, L, T, D) float32 on the module's device, with gradients. `encode` is this under no_grad, on the CPU."""
+
+    def layers(self) -> list[nn.Module]:
+        """The transformer layers, lowest first: what may be unfrozen. Convolutions, projections and positions stay frozen."""
+
+    def activation_checkpointing(self, on: bool) -> None:
+        """Recompute the activations of the layers in the backward pass: less memory, the same gradients."""
+
+    def take(self, weights: dict[str, torch.Tensor], sha256: str) -> None:
+        """Load tuned weights strictly. From then on `fingerprint` covers `sha256`."""
 
 
 def package_file(package: str, version: str, distribution: str, *inside: str) -> Path:
