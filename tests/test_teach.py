@@ -72,7 +72,7 @@ def whisper(tmp_path_factory):
 
 def recipe(whisper, **options):
     few = {"batch_size": 16, "lr": 3e-3, "epochs": 20, "patience": 20, **options}
-    return SimpleNamespace(seed=3, teacher=whisper, teach=teach.Settings(**few), label=label.Settings(batch=8))
+    return SimpleNamespace(seed=3, phrases=["wake"], teacher=whisper, teach=teach.Settings(**few), label=label.Settings(batch=8))
 
 
 @pytest.fixture(scope="module")

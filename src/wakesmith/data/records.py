@@ -15,6 +15,9 @@ LABELS = ("wake", "near_miss", "speech", "noise")
 """Classes inside, in the order of the logits; the score that leaves is the probability of the first."""
 ROOM = "room"
 """Label of an impulse response: no class, used by the views."""
+UNLABELLED = "unlabelled"
+"""Label of sound that nobody named: the teacher's answer alone is learned from it."""
+KNOWN_LABELS = (*LABELS, UNLABELLED, ROOM)
 SPLITS = ("train", "dev", "test")
 
 

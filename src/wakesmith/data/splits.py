@@ -8,11 +8,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from wakesmith.data.records import LABELS, ROOM, SPLITS, Recording
+from wakesmith.data.records import KNOWN_LABELS, SPLITS, Recording
 from wakesmith.errors import DataError
 
 Group = tuple[str, str]
-NEEDED = tuple((label, split) for split in ("train", "dev") for label in ("wake", "near_miss", "speech"))
+NEEDED = tuple((label, split) for split in ("train", "dev") for label in ("wake", "speech"))
 
 
 def group_of(recording: Recording) -> Group:
@@ -37,7 +37,7 @@ def assign(recordings: Sequence[Recording], fractions: Mapping[str, float], seed
         if given:
             decided[group] = min(given, key=SPLITS.index)
         else:
-            open_groups[min((recording.label for recording in own), key=(*LABELS, ROOM).index)].append(group)
+            open_groups[min((recording.label for recording in own), key=KNOWN_LABELS.index)].append(group)
     for groups in open_groups.values():
         decided |= _share_out({group: len(members[group]) for group in groups}, fractions, seed)
     return [
@@ -82,14 +82,14 @@ def leaks(recordings: Iterable[Recording]) -> dict[Group, list[Recording]]:
 
 def count(recordings: Iterable[Recording]) -> dict[str, dict[str, int]]:
     """Recordings per split and label."""
-    counts: dict[str, dict[str, int]] = {split: dict.fromkeys((*LABELS, ROOM), 0) for split in SPLITS}
+    counts: dict[str, dict[str, int]] = {split: dict.fromkeys(KNOWN_LABELS, 0) for split in SPLITS}
     for recording in recordings:
         counts[recording.split][recording.label] += 1
     return counts
 
 
 def check_needed(counts: Mapping[str, Mapping[str, int]]) -> None:
-    """A run needs wake, near misses and speech to learn from and to choose by. Raises DataError with the way out."""
+    """A run needs the phrase and other speech to learn from and to choose by. Raises DataError with the way out."""
     missing = [(label, split) for label, split in NEEDED if not counts[split][label]]
     if missing:
         told = ", ".join(f"no {label} in {split}" for label, split in missing)

@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from wakesmith.data.records import LABELS, ROOM, SPLITS, Recording
+from wakesmith.data.records import KNOWN_LABELS, SPLITS, Recording
 from wakesmith.errors import DataError
 
-KNOWN_LABELS = (*LABELS, ROOM)
 Found = list[tuple[Recording, Path]]
 
 

@@ -18,10 +18,9 @@ from pydantic import field_validator
 
 from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.config import PartSettings
-from wakesmith.data.records import Recording
+from wakesmith.data.records import KNOWN_LABELS, Recording
 from wakesmith.errors import DataError
 from wakesmith.importers._base import (
-    KNOWN_LABELS,
     Found,
     check_found,
     check_label,
@@ -43,6 +42,8 @@ class Config(PartSettings):
     """Label in the manifest -> our label. With neither, the manifest carries our names."""
     split: Literal["", "train", "dev", "test", "column"] = ""
     """Fixed split of all rows; `column`: as the manifest says; empty: assigned by group."""
+    text_from: str = "text"
+    """Column that says what was said."""
     keep: dict[str, list[str]] = {}
     """Column -> values: only rows with one of these values."""
     drop: dict[str, list[str]] = {}
@@ -77,7 +78,11 @@ class Manifest:
         return found
 
     def _check_columns(self, row: dict[str, str], manifest: Path) -> None:
-        wanted = {"path", *self.config.keep, *self.config.drop} | ({"split"} if self.config.split == "column" else set())
+        wanted = (
+            {"path", *self.config.keep, *self.config.drop}
+            | {self.config.text_from} - {"text"}
+            | ({"split"} if self.config.split == "column" else set())
+        )
         missing = wanted - set(row)
         if missing:
             raise DataError(f"{manifest}: no column {shown(missing)}. It has: {', '.join(row)}.")
@@ -102,7 +107,7 @@ class Manifest:
         recording = Recording(
             id=f"{folder.resolve().name}/{row['path']}",
             path=str(file.absolute()),
-            text=row.get("text", ""),
+            text=row.get(config.text_from, ""),
             label=label,
             speaker=row.get("speaker", ""),
             source=row.get("source", "") or folder.resolve().name,

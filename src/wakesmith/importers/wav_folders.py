@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import field_validator, model_validator
 
 from wakesmith.config import PartSettings
-from wakesmith.data.records import Recording
+from wakesmith.data.records import KNOWN_LABELS, Recording
 from wakesmith.errors import DataError
-from wakesmith.importers._base import KNOWN_LABELS, Found, check_found, check_label, check_labels, mapped_label, shown
+from wakesmith.importers._base import Found, check_found, check_label, check_labels, mapped_label, shown
 
 ENDINGS = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3"))
 

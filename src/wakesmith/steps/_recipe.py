@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from wakesmith import run
 from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, parse, part, read_yaml
+from wakesmith.data import classes
 from wakesmith.errors import ConfigError
 from wakesmith.steps.evaluate import Settings as Evaluate
 from wakesmith.steps.label import Settings as Label
@@ -22,8 +23,8 @@ PRESETS = Path(__file__).parent.parent / "presets"
 
 
 class Recipe(Settings):
-    phrase: str
-    """What wakes the device, as it is written."""
+    phrase: str | list[str]
+    """What wakes the device, as it is written; several make a class each."""
     language: str = "en"
     """espeak-ng's name of the language."""
     seed: int = Field(default=1, ge=0)
@@ -41,10 +42,17 @@ class Recipe(Settings):
 
     @field_validator("phrase")
     @classmethod
-    def _letters(cls, phrase: str) -> str:
-        if not any(letter.isalpha() for letter in phrase):
+    def _letters(cls, phrase: str | list[str]) -> str | list[str]:
+        phrases = [phrase] if isinstance(phrase, str) else phrase
+        if not phrases or not all(any(letter.isalpha() for letter in one) for one in phrases):
             raise ValueError("a wake phrase needs letters, as in 'hey nova'")
+        if len({classes.plain(one) for one in phrases}) < len(phrases):
+            raise ValueError("a phrase is named twice")
         return phrase
+
+    @property
+    def phrases(self) -> list[str]:
+        return [self.phrase] if isinstance(self.phrase, str) else self.phrase
 
 
 STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -52,9 +60,9 @@ STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "speak": (("phrase", "language", "seed", "speak"), ()),
     "prepare": (("seed", "data", "phrase"), ("speak",)),
     "views": (("seed", "views"), ("prepare",)),
-    "teach": (("seed", "teacher", "teach"), ("views",)),
+    "teach": (("phrase", "seed", "teacher", "teach"), ("views",)),
     "label": (("label",), ("teach",)),
-    "train": (("seed", "features", "student", "losses", "train"), ("label",)),
+    "train": (("phrase", "seed", "features", "student", "losses", "train"), ("label",)),
     "export": (("phrase", "language"), ("train",)),
     "evaluate": (("seed", "evaluate"), ("export", "prepare")),
 }

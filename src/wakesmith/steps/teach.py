@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from wakesmith import config, registry
-from wakesmith.data.records import LABELS, Clip
+from wakesmith.data import classes
+from wakesmith.data.records import Clip
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say
 from wakesmith.teachers._card import CARD, Card, HeadSettings, head_bytes, save_card
@@ -58,13 +59,14 @@ def run(recipe: Recipe, folder: Path) -> Path:
     out = folder / "teach"
     out.mkdir(parents=True, exist_ok=True)
     (out / CARD).unlink(missing_ok=True)  # a stop from here on leaves no teacher that looks whole
-    clips, views = AudioStore.open(folder / "prepare").clips, ViewStore.open(folder / "views")
+    audio, views = AudioStore.open(folder / "prepare"), ViewStore.open(folder / "views")
+    clips = audio.clips
     check_labels(clips)
     encoder: Encoder = registry.build("teachers", recipe.teacher)
     keys = keys_to_teach(clips, min(settings.views, views.n_views), settings.max_encodings, recipe.seed)
     store = encode(encoder, views, keys, out / ENCODINGS)
-    train, dev = _split(store, keys, clips)
-    head, temperature, metrics = train_head(settings, recipe.seed, train, dev)
+    train, dev = _split(store, keys, clips, classes.numbers(clips, audio.recordings, recipe.phrases))
+    head, temperature, metrics = train_head(settings, recipe.seed, train, dev, len(classes.names(recipe.phrases)))
     gate = verdict(settings, metrics)
     _write_json(out / VERDICT, {**gate, "dev": metrics})
     say(_told(encoder, metrics, gate))
@@ -73,7 +75,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
             f"teach: the gate is closed: {' '.join(gate['reasons'])} Use another teacher or more data, or set teach.gate to warn."
         )
     made_by = {"views": views.fingerprint, "seed": recipe.seed, "teach": settings.model_dump(mode="json")}
-    _save(out, recipe.teacher, encoder, head, temperature, metrics, gate, made_by, train, views)
+    _save(out, recipe, encoder, head, temperature, metrics, gate, made_by, train, views)
     return out
 
 
@@ -89,7 +91,9 @@ def check_labels(clips: list[Clip]) -> None:
             )
 
 
-def _split(store: Answers, keys: npt.NDArray[np.int64], clips: list[Clip]) -> tuple[Encodings, Encodings]:
+def _split(
+    store: Answers, keys: npt.NDArray[np.int64], clips: list[Clip], numbers: npt.NDArray[np.int64]
+) -> tuple[Encodings, Encodings]:
     """Finite encodings of train and of dev, with their class numbers."""
     import numpy as np
 
@@ -97,7 +101,7 @@ def _split(store: Answers, keys: npt.NDArray[np.int64], clips: list[Clip]) -> tu
     from wakesmith.teachers._encodings import STATES
     from wakesmith.teachers._fit import Encodings
 
-    labels = np.array([LABELS.index(clips[clip].label) for clip in keys[:, 0]])
+    labels = numbers[keys[:, 0]]
     is_dev = np.array([clips[clip].split == "dev" for clip in keys[:, 0]])
     finite = np.asarray(store.state) == OK
     bad = int((~finite).sum())
@@ -108,7 +112,9 @@ def _split(store: Answers, keys: npt.NDArray[np.int64], clips: list[Clip]) -> tu
     return Encodings(states[train], labels[train]), Encodings(states[dev], labels[dev])
 
 
-def train_head(settings: Settings, seed: int, train: Encodings, dev: Encodings) -> tuple[Head, float, dict[str, float]]:
+def train_head(
+    settings: Settings, seed: int, train: Encodings, dev: Encodings, n_classes: int
+) -> tuple[Head, float, dict[str, float]]:
     """-> trained head, its calibration temperature, metrics on dev after calibration."""
     from wakesmith.teachers._fit import FitSettings, fit_head, fit_temperature, logits_of, measure
 
@@ -116,7 +122,7 @@ def train_head(settings: Settings, seed: int, train: Encodings, dev: Encodings) 
         epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr, weight_decay=settings.weight_decay,
         label_smoothing=settings.label_smoothing, patience=settings.patience, seed=seed,
     )  # fmt: skip
-    head = fit_head(settings.head, how, train, dev)
+    head = fit_head(settings.head, how, train, dev, n_classes)
     logits = logits_of(head, dev)
     temperature = fit_temperature(logits, dev.labels)
     return head, temperature, measure(logits / temperature, dev.labels)
@@ -142,16 +148,16 @@ def _told(encoder: Encoder, metrics: dict[str, float], gate: dict[str, Any]) -> 
 
 
 def _save(
-    out: Path, teacher: config.PartSettings, encoder: Encoder, head: Head, temperature: float, metrics: dict[str, float],
+    out: Path, recipe: Recipe, encoder: Encoder, head: Head, temperature: float, metrics: dict[str, float],
     gate: dict[str, Any], made_by: dict[str, Any], train: Encodings, views: ViewStore,
 ) -> None:  # fmt: skip
     weights = head_bytes(head)
     card = Card(
-        teacher=teacher.model_dump(mode="json"), encoder_fingerprint=encoder.fingerprint(), encoder_source=encoder.source,
-        encoder_licence=encoder.licence, labels=list(LABELS), n_layers=encoder.n_layers, n_segments=int(train.states.shape[2]),
-        hidden_size=encoder.hidden_size, clip_samples=views.n_samples, head=head.settings,
-        head_sha256=hashlib.sha256(weights).hexdigest(), trained=True, calibration_temperature=temperature, dev=metrics,
-        gate=gate, made_by=made_by,
+        teacher=recipe.teacher.model_dump(mode="json"), encoder_fingerprint=encoder.fingerprint(),
+        encoder_source=encoder.source, encoder_licence=encoder.licence, labels=classes.names(recipe.phrases),
+        n_layers=encoder.n_layers, n_segments=int(train.states.shape[2]), hidden_size=encoder.hidden_size,
+        clip_samples=views.n_samples, head=head.settings, head_sha256=hashlib.sha256(weights).hexdigest(), trained=True,
+        calibration_temperature=temperature, dev=metrics, gate=gate, made_by=made_by,
     )  # fmt: skip
     save_card(out, card, weights)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from wakesmith.data import answers
 from wakesmith.data.answers import Answers
-from wakesmith.data.records import Clip
+from wakesmith.data.records import UNLABELLED, Clip
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
 from wakesmith.teachers._card import pooled
@@ -25,15 +25,15 @@ Keys = npt.NDArray[np.int64]
 
 
 def keys_to_teach(clips: list[Clip], n_views: int, most: int, seed: int) -> Keys:
-    """Views 0..n_views-1 of train and view 0 of dev. -> (n, 2) of (clip index, view), train first.
+    """Views 0..n_views-1 of labelled train and view 0 of labelled dev. -> (n, 2) of (clip index, view), train first.
 
     Where train holds more than `most` keys, they are drawn class by class in turn, so that the rare classes stay whole.
     """
-    train = [i for i, clip in enumerate(clips) if clip.split == "train"]
+    train = [i for i, clip in enumerate(clips) if clip.split == "train" and clip.label != UNLABELLED]
     keys = [(i, view) for view in range(n_views) for i in train]
     if len(keys) > most:
         keys = _in_turn(keys, clips, most, seed)
-    keys += [(i, 0) for i, clip in enumerate(clips) if clip.split == "dev"]
+    keys += [(i, 0) for i, clip in enumerate(clips) if clip.split == "dev" and clip.label != UNLABELLED]
     return np.array(keys, dtype=np.int64).reshape(-1, 2)
 
 

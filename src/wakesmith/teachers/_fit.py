@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from wakesmith.data.records import LABELS
 from wakesmith.progress import track
 from wakesmith.teachers._card import HeadSettings
 from wakesmith.teachers._head import Head
@@ -46,19 +45,19 @@ class FitSettings:
     seed: int
 
 
-def class_weights(labels: npt.NDArray[np.int64]) -> Tensor:
+def class_weights(labels: npt.NDArray[np.int64], n_classes: int) -> Tensor:
     """Weights that make every class present count the same; 0 for the absent. -> (C,)."""
-    counts = np.bincount(labels, minlength=len(LABELS))
+    counts = np.bincount(labels, minlength=n_classes)
     present = (counts > 0).sum()
     return torch.tensor([len(labels) / (present * count) if count else 0.0 for count in counts], dtype=torch.float32)
 
 
-def fit_head(settings: HeadSettings, how: FitSettings, train: Encodings, dev: Encodings) -> Head:
+def fit_head(settings: HeadSettings, how: FitSettings, train: Encodings, dev: Encodings, n_classes: int) -> Head:
     """AdamW with a warm-up and a cosine; the epoch with the lowest balanced loss on dev is kept."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.seed)
         _, layers, segments, size = train.states.shape
-        head = Head(settings, layers, segments, size, len(LABELS))
+        head = Head(settings, layers, segments, size, n_classes)
         return _fit(head, how, train, dev)
 
 
@@ -66,7 +65,7 @@ def _fit(head: Head, how: FitSettings, train: Encodings, dev: Encodings) -> Head
     optimizer = torch.optim.AdamW(head.parameters(), lr=how.lr, weight_decay=how.weight_decay)
     n_batches = -(-len(train.labels) // how.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_share(how.epochs * n_batches))
-    loss_of = nn.CrossEntropyLoss(class_weights(train.labels), label_smoothing=how.label_smoothing)
+    loss_of = nn.CrossEntropyLoss(class_weights(train.labels, head.classify.out_features), label_smoothing=how.label_smoothing)
     order = np.random.default_rng(how.seed)
     best, best_loss, waited = copy.deepcopy(head.state_dict()), float("inf"), 0
     for _ in track(range(how.epochs), "teach: head"):
@@ -110,7 +109,7 @@ def logits_of(head: Head, encodings: Encodings, batch_size: int = 256) -> Tensor
 
 def balanced_loss(logits: Tensor, labels: npt.NDArray[np.int64]) -> float:
     """Cross-entropy in which every class counts the same."""
-    return float(nn.functional.cross_entropy(logits, torch.from_numpy(labels), class_weights(labels)))
+    return float(nn.functional.cross_entropy(logits, torch.from_numpy(labels), class_weights(labels, logits.shape[1])))
 
 
 def fit_temperature(logits: Tensor, labels: npt.NDArray[np.int64], lowest: float = 0.5, highest: float = 10.0) -> float:

@@ -1,0 +1,41 @@
+"""The classes inside a teacher and a student: names from the phrases, numbers for the clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from wakesmith.data.records import LABELS, UNLABELLED, Clip, Recording
+from wakesmith.errors import DataError
+
+
+def names(phrases: list[str]) -> list[str]:
+    """In the order of the logits: `LABELS` for one phrase; for several, each phrase is a class in place of `wake`."""
+    return list(LABELS) if len(phrases) == 1 else [*phrases, *LABELS[1:]]
+
+
+def numbers(clips: Iterable[Clip], recordings: Mapping[str, Recording], phrases: list[str]) -> npt.NDArray[np.int64]:
+    """(n_clips,) class of each clip, -1 where it is unlabelled. Raises DataError for a text that is none of several phrases."""
+    known = {plain(phrase): number for number, phrase in enumerate(phrases)}
+    n_before = len(phrases) - 1  # where the other labels have moved up by
+    found = []
+    for clip in clips:
+        if clip.label == UNLABELLED:
+            found.append(-1)
+        elif clip.label != LABELS[0]:
+            found.append(LABELS.index(clip.label) + n_before)
+        elif len(phrases) == 1:
+            found.append(0)
+        else:
+            text = recordings[clip.recording].text
+            if plain(text) not in known:
+                raise DataError(f"{recordings[clip.recording].path}: says '{text}', which is none of {', '.join(phrases)}.")
+            found.append(known[plain(text)])
+    return np.array(found, dtype=np.int64)
+
+
+def plain(text: str) -> str:
+    """Text without what a file name or a sentence may change of a phrase: case, spaces, underscores."""
+    return " ".join(text.replace("_", " ").casefold().split())
