@@ -6,10 +6,11 @@ import torch
 
 from wakesmith import config, registry
 from wakesmith.errors import ConfigError
-from wakesmith.losses._base import Answers, warmed
+from wakesmith.losses._base import Answers, Moment, warmed
 from wakesmith.losses.kd import kl_rows
 
 N_CLASSES, SIZE, TEACHER_SIZE = 4, 6, 5
+LATE = Moment(99, 100)
 
 
 def answers(n_rows: int = 8, scale: float = 1.0, seed: int = 0) -> Answers:
@@ -25,12 +26,12 @@ def answers(n_rows: int = 8, scale: float = 1.0, seed: int = 0) -> Answers:
 
 def loss(name: str, **options: object) -> torch.nn.Module:
     torch.manual_seed(0)
-    return registry.build("losses", config.part("losses", name, **options), SIZE, TEACHER_SIZE)
+    return registry.build("losses", config.part("losses", name, **options), SIZE, TEACHER_SIZE, N_CLASSES)
 
 
 @pytest.mark.parametrize("name", registry.names("losses"))
 def test_a_loss_gives_one_finite_number_a_row_at_extreme_logits(name):
-    rows = loss(name)(answers(scale=1e4))
+    rows = loss(name)(answers(scale=1e4), LATE)
 
     assert rows.shape == (8,)
     assert rows.dtype == torch.float32
@@ -43,7 +44,7 @@ def test_a_row_does_not_depend_on_its_batch_mates(name):
 
     alone = Answers(*(value[:1] for value in vars(batch).values()))
 
-    torch.testing.assert_close(part(batch)[:1], part(alone))
+    torch.testing.assert_close(part(batch, LATE)[:1], part(alone, LATE))
 
 
 @pytest.mark.parametrize("name", registry.names("losses"))
@@ -80,7 +81,7 @@ def test_the_embedding_loss_is_small_where_the_projection_points_the_same_way():
     batch = answers()
     same = Answers(batch.logits, batch.embedding, batch.labels, batch.teacher_logits, part.projector(batch.embedding) * 3)
 
-    assert part(same).abs().max() < 1e-6
+    assert part(same, LATE).abs().max() < 1e-6
 
 
 def test_warm_up_grows_from_nothing_to_the_full_weight():
@@ -89,7 +90,7 @@ def test_warm_up_grows_from_nothing_to_the_full_weight():
 
 
 def test_label_smoothing_changes_the_loss():
-    assert not torch.equal(loss("cross_entropy")(answers()), loss("cross_entropy", label_smoothing=0.1)(answers()))
+    assert not torch.equal(loss("cross_entropy")(answers(), LATE), loss("cross_entropy", label_smoothing=0.1)(answers(), LATE))
 
 
 @pytest.mark.parametrize("options", [{"alpha": 1.5}, {"alpha": -0.1}, {"temperature": 0.0}])

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+UNLABELLED = -1
 
 
 @dataclass(frozen=True)
 class Answers:
-    """One batch seen by both. Logits (B, C), embeddings (B, D), labels (B,); the teacher's side is None in plain training."""
+    """One batch seen by both. Logits (B, C), embeddings (B, D), labels (B,), -1 where there is none.
+
+    The teacher's side is None in plain training.
+    """
 
     logits: Tensor
     embedding: Tensor
@@ -17,18 +24,61 @@ class Answers:
     teacher_logits: Tensor | None = None
     teacher_embedding: Tensor | None = None
 
+    def float(self) -> Answers:
+        """The same in float32; labels as they are."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return Answers(*(_float(value) for value in values))
+
+
+def _float(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An optimiser step, from 0, and how many there will be: what a schedule goes by."""
+
+    step: int
+    n_steps: int
+
 
 class Loss(nn.Module):
-    """Base of the losses. `weight(step)` is what its mean is multiplied by at an optimiser step."""
+    """Base of the losses: `rows` is what each of them adds."""
 
     needs_teacher = False
+    across_rows = False
+    """Rows look at their batch mates."""
+    has_alpha = False
+    """Its weight is the teacher's share; the hard losses get what it leaves."""
 
-    def weight(self, step: int) -> float:
+    def weight(self, moment: Moment) -> float:
+        """What its mean is multiplied by."""
         raise NotImplementedError
 
-    def forward(self, answers: Answers) -> Tensor:
-        """-> (B,) float32."""
+    def told(self, moment: Moment) -> dict[str, float]:
+        """What changes over the steps, for the log."""
+        return {}
+
+    def forward(self, answers: Answers, moment: Moment) -> Tensor:
+        """-> (B,) float32. In float32 under autocast too: squares, exponentials and logarithms need it."""
+        assert not self.needs_teacher or answers.teacher_logits is not None, "a loss with a teacher got plain answers"
+        with torch.autocast(answers.logits.device.type, enabled=False):
+            return self.rows(answers.float(), moment)
+
+    def rows(self, answers: Answers, moment: Moment) -> Tensor:
+        """Float32 answers -> (B,)."""
         raise NotImplementedError
+
+
+class HardLoss(Loss):
+    """A loss with the labels alone. The trainer gives it 1 - alpha, and labelled rows only."""
+
+    def weight(self, moment: Moment) -> float:
+        return 1.0
+
+    def forward(self, answers: Answers, moment: Moment) -> Tensor:
+        assert bool((answers.labels != UNLABELLED).all()), "a hard loss got rows without a label"
+        return super().forward(answers, moment)
 
 
 def warmed(full: float, step: int, warm_up_steps: int) -> float:

@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from wakesmith.config import PartSettings
-from wakesmith.losses._base import Answers, Loss
+from wakesmith.losses._base import Answers, HardLoss, Moment
 
 NEEDS_TEACHER = False
+ACROSS_ROWS = False
 
 
 class Config(PartSettings):
@@ -17,21 +18,14 @@ class Config(PartSettings):
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
-class CrossEntropy(Loss):
-    """Its weight is what the distillation terms leave: 1 - alpha."""
-
+class CrossEntropy(HardLoss):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.label_smoothing = config.label_smoothing
 
-    def weight(self, step: int) -> float:
-        return 1.0
-
-    def forward(self, answers: Answers) -> Tensor:
-        return functional.cross_entropy(
-            answers.logits.float(), answers.labels, reduction="none", label_smoothing=self.label_smoothing
-        )
+    def rows(self, answers: Answers, moment: Moment) -> Tensor:
+        return functional.cross_entropy(answers.logits, answers.labels, reduction="none", label_smoothing=self.label_smoothing)
 
 
-def build(config: Config, student_size: int, teacher_size: int) -> CrossEntropy:
+def build(config: Config, student_size: int, teacher_size: int, n_classes: int) -> CrossEntropy:
     return CrossEntropy(config)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wakesmith.config import PartSettings
-from wakesmith.losses._base import Answers, Loss, warmed
+from wakesmith.losses._base import Answers, Loss, Moment, warmed
 
 NEEDS_TEACHER = True
+ACROSS_ROWS = False
 
 
 class Config(PartSettings):
@@ -31,14 +32,17 @@ class Embedding(Loss):
         self.full, self.warm_up_steps = config.weight, config.warm_up_steps
         self.projector = nn.Linear(student_size, teacher_size)
 
-    def weight(self, step: int) -> float:
-        return warmed(self.full, step, self.warm_up_steps)
+    def weight(self, moment: Moment) -> float:
+        return warmed(self.full, moment.step, self.warm_up_steps)
 
-    def forward(self, answers: Answers) -> Tensor:
+    def told(self, moment: Moment) -> dict[str, float]:
+        return {"weight": self.weight(moment)}
+
+    def rows(self, answers: Answers, moment: Moment) -> Tensor:
         assert answers.teacher_embedding is not None
-        projected = self.projector(answers.embedding).float()  # (B, D of the teacher)
-        return 1.0 - functional.cosine_similarity(projected, answers.teacher_embedding.float(), dim=-1)
+        projected = self.projector(answers.embedding)  # (B, D of the teacher)
+        return 1.0 - functional.cosine_similarity(projected, answers.teacher_embedding, dim=-1)
 
 
-def build(config: Config, student_size: int, teacher_size: int) -> Embedding:
+def build(config: Config, student_size: int, teacher_size: int, n_classes: int) -> Embedding:
     return Embedding(config, student_size, teacher_size)

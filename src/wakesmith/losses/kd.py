@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from wakesmith.config import PartSettings
-from wakesmith.losses._base import Answers, Loss, warmed
+from wakesmith.losses._base import Answers, Loss, Moment, warmed
 
 NEEDS_TEACHER = True
+ACROSS_ROWS = False
 
 
 class Config(PartSettings):
@@ -29,18 +30,22 @@ def kl_rows(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tenso
 
 class KnowledgeDistillation(Loss):
     needs_teacher = NEEDS_TEACHER
+    has_alpha = True
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.alpha, self.temperature, self.warm_up_steps = config.alpha, config.temperature, config.warm_up_steps
 
-    def weight(self, step: int) -> float:
-        return warmed(self.alpha, step, self.warm_up_steps)
+    def weight(self, moment: Moment) -> float:
+        return warmed(self.alpha, moment.step, self.warm_up_steps)
 
-    def forward(self, answers: Answers) -> Tensor:
+    def told(self, moment: Moment) -> dict[str, float]:
+        return {"alpha": self.weight(moment), "temperature": self.temperature}
+
+    def rows(self, answers: Answers, moment: Moment) -> Tensor:
         assert answers.teacher_logits is not None
         return kl_rows(answers.logits, answers.teacher_logits, self.temperature)
 
 
-def build(config: Config, student_size: int, teacher_size: int) -> KnowledgeDistillation:
+def build(config: Config, student_size: int, teacher_size: int, n_classes: int) -> KnowledgeDistillation:
     return KnowledgeDistillation(config)
