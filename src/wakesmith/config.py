@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, get_args, get_origin
 
 import yaml
@@ -122,6 +123,10 @@ def _nested(field: Any, value: Any, where: str, problems: list[str]) -> Any:
     annotation = field.annotation
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return _validate(annotation, value, where, problems)
+    if isinstance(annotation, UnionType) and isinstance(value, Mapping):  # as float | Schedule
+        for choice in get_args(annotation):
+            if isinstance(choice, type) and issubclass(choice, Settings):
+                return _validate(choice, value, where, problems)
     if get_origin(annotation) is list and isinstance(value, list):
         (inner,) = get_args(annotation)
         marks = [mark for mark in getattr(inner, "__metadata__", ()) if isinstance(mark, PartOf)]
