@@ -7,36 +7,24 @@ The projector is trained and saved with the student and is left behind at export
 
 from __future__ import annotations
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wakesmith.config import PartSettings
-from wakesmith.losses._base import Answers, Loss, Moment, warmed
+from wakesmith.losses._base import Answers, Moment
+from wakesmith.losses._embeddings import EmbeddingLoss, EmbeddingSettings
 
 NEEDS_TEACHER = True
 ACROSS_ROWS = False
 
 
-class Config(PartSettings):
+class Config(EmbeddingSettings):
     name: str = "embedding"
-    weight: float = Field(default=0.5, ge=0.0)
-    warm_up_steps: int = Field(default=50, ge=0)
 
 
-class Embedding(Loss):
-    needs_teacher = NEEDS_TEACHER
-
+class Embedding(EmbeddingLoss):
     def __init__(self, config: Config, student_size: int, teacher_size: int) -> None:
-        super().__init__()
-        self.full, self.warm_up_steps = config.weight, config.warm_up_steps
+        super().__init__(config, teacher_size)
         self.projector = nn.Linear(student_size, teacher_size)
-
-    def weight(self, moment: Moment) -> float:
-        return warmed(self.full, moment.step, self.warm_up_steps)
-
-    def told(self, moment: Moment) -> dict[str, float]:
-        return {"weight": self.weight(moment)}
 
     def rows(self, answers: Answers, moment: Moment) -> Tensor:
         assert answers.teacher_embedding is not None

@@ -1,0 +1,78 @@
+"""The losses on embeddings: against loops, and where there is little or nothing to compare."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_losses import LATE, SIZE, answers, changed, gradients, learning, loss
+from wakesmith.errors import ConfigError
+from wakesmith.losses.relation import relations
+
+
+def test_the_embedding_loss_is_small_where_the_projection_points_the_same_way():
+    part, batch = loss("embedding"), answers()
+    same = changed(batch, teacher_embedding=part.projector(batch.embedding) * 3)
+
+    assert part(same, LATE).abs().max() < 1e-6
+
+
+def test_relation_is_zero_for_the_same_shape_turned_and_scaled():
+    batch = answers()
+    turn = torch.linalg.qr(torch.randn(SIZE, SIZE, generator=torch.Generator().manual_seed(1)))[0]
+    same = changed(batch, teacher_embedding=batch.embedding @ turn * 5 + 2)
+
+    assert loss("relation")(same, LATE).abs().max() < 1e-5
+    assert torch.equal(loss("relation")(changed(batch, teacher_embedding=batch.embedding), LATE), torch.zeros(8))
+
+
+def test_relation_equals_a_reference_of_loops():
+    batch = answers(5)
+
+    def measured(x):
+        x = np.asarray(x, np.float64)
+        lengths = np.array([[np.linalg.norm(a - b) for b in x] for a in x])
+        unit = {(i, j): (x[i] - x[j]) / lengths[i, j] for i in range(5) for j in range(5) if i != j}
+        angles = {(i, j, k): unit[i, j] @ unit[k, j] for i, j in unit for k in range(5) if k not in (i, j)}
+        return lengths / lengths.sum() * 20, angles
+
+    def huber(a, b):
+        return 0.5 * (a - b) ** 2 if abs(a - b) < 1 else abs(a - b) - 0.5
+
+    (lengths, angles), (teacher_lengths, teacher_angles) = map(measured, (batch.embedding, batch.teacher_embedding))
+    of_distance = [np.sum([huber(lengths[j, i], teacher_lengths[j, i]) for i in range(5)]) / 4 for j in range(5)]
+    of_angle = [np.mean([huber(angles[key], teacher_angles[key]) for key in angles if key[1] == j]) for j in range(5)]
+
+    made = loss("relation", distance_weight=3.0, angle_weight=0.5)(batch, LATE)
+
+    np.testing.assert_allclose(made, 3 * np.array(of_distance) + 0.5 * np.array(of_angle), atol=1e-5)
+
+
+def test_one_row_has_no_relation_and_two_have_no_angle():
+    for n_rows in (1, 2):
+        batch = learning(answers(n_rows))
+        rows = loss("relation")(batch, LATE)
+        rows.sum().backward()
+
+        assert rows.abs().max() < 1e-6
+        assert batch.embedding.grad.abs().max() < 1e-5
+
+
+def test_the_same_row_twice_gives_relation_a_finite_gradient():
+    batch = answers()
+    twice = changed(batch, embedding=batch.embedding[[0, 0, 1, 2, 3, 4, 5, 6]], teacher_embedding=batch.teacher_embedding)
+
+    (gradient,) = gradients("relation", twice)
+
+    assert gradient.abs().max() < 10
+    assert (relations(twice.embedding)[0][:2, :2] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["embedding", "relation"])
+def test_a_teacher_without_embedding_is_refused(name):
+    with pytest.raises(ConfigError, match=f"'{name}' needs a teacher's embedding.* Leave the loss out"):
+        loss(name, teacher_size=0)
+
+
+@pytest.mark.parametrize("name", ["embedding", "relation"])
+def test_an_embedding_loss_has_the_weight_that_it_is_given(name):
+    assert loss(name, weight=0.3).weight(LATE) == 0.3
