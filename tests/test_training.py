@@ -1,5 +1,6 @@
 """The trainers on a tiny real student: the teacher changes the gradients, bad rows are dropped, a resumed run is bit-equal."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +10,10 @@ import transformers
 
 from wakesmith import config, registry
 from wakesmith.data.sampling import BalancedSampler
-from wakesmith.errors import TeacherError
+from wakesmith.errors import ConfigError, TeacherError
 from wakesmith.training.dataset import Rows, dev_metrics
 from wakesmith.training.distillation import DistillationTrainer
+from wakesmith.training.perturb import Perturbation
 from wakesmith.training.trainer import Learner, Trainer, last_whole_checkpoint
 
 N_CLIPS, N_VIEWS, N_FRAMES, N_MELS, TEACHER_SIZE = 16, 2, 150, 40, 5
@@ -26,35 +28,40 @@ def targets(state=1, seed=3):
     chance = np.random.default_rng(seed)
     logits = chance.normal(size=(N_CLIPS, N_VIEWS, 4)).astype(np.float32) * 3
     embedding = chance.normal(size=(N_CLIPS, N_VIEWS, TEACHER_SIZE)).astype(np.float32)
-    states = np.broadcast_to(np.asarray(state), (N_CLIPS, N_VIEWS))
-    return SimpleNamespace(read=lambda clip, view: (logits[clip, view], embedding[clip, view], states[clip, view]))
+    states = np.broadcast_to(np.asarray(state, np.uint8), (N_CLIPS, N_VIEWS)).copy()
+    arrays = {"teacher_logits": logits, "teacher_embedding": embedding, "teacher_state": states}
+    read = lambda clips, views: {name: values[clips, views] for name, values in arrays.items()}  # noqa: E731
+    return SimpleNamespace(batch=read, **arrays)
 
 
-def trainer(folder, store, *, losses=None, steps=4, kind=DistillationTrainer):
+def trainer(folder, store, *, losses=None, steps=4, kind=DistillationTrainer, labels=None, batch=8, micro_batch=0, **options):
     torch.manual_seed(0)
     chance = np.random.default_rng(1)
     frames = chance.normal(size=(N_CLIPS, N_VIEWS, N_FRAMES, N_MELS)).astype(np.float16)
-    labels = np.arange(N_CLIPS) % 4
+    labels = np.arange(N_CLIPS) % 4 if labels is None else labels
     student = registry.build("students", config.part("students", "ds_cnn", width=8), N_MELS, N_FRAMES, 4)
     losses = losses or [("cross_entropy", {}), ("kd", {"warm_up_steps": 0}), ("embedding", {"warm_up_steps": 0})]
-    built = [registry.build("losses", config.part("losses", n, **o), student.embedding_size, TEACHER_SIZE) for n, o in losses]
+    built = [registry.build("losses", config.part("losses", n, **o), student.embedding_size, TEACHER_SIZE, 4) for n, o in losses]
     arguments = transformers.TrainingArguments(
-        output_dir=str(folder / "checkpoints"), max_steps=steps, per_device_train_batch_size=8, learning_rate=1e-3,
+        output_dir=str(folder / "checkpoints"), max_steps=steps, per_device_train_batch_size=batch, learning_rate=1e-3,
         logging_steps=1, save_steps=2, save_total_limit=2, remove_unused_columns=False, label_names=["labels"],
         report_to=[], disable_tqdm=True, dataloader_pin_memory=False,
     )  # fmt: skip
     folder.mkdir(exist_ok=True)
     clips = list(range(N_CLIPS))
-    sampler = BalancedSampler(labels, N_VIEWS, N_CLIPS, [1.0] * 4, seed=5)
+    sampler = BalancedSampler(labels, N_VIEWS, max(N_CLIPS, batch), [1.0] * 4, seed=5, unlabelled_share=0.5)
     rows, dev = Rows(frames, labels, clips, N_VIEWS, store), Rows(frames, labels, clips, 1, None)
-    return kind(Learner(student, built), arguments, rows, dev, sampler, 0.9, folder / "metrics.jsonl", dev_metrics)
+    learner = Learner(student, built, Perturbation(0.1, 1.5, 0.4))
+    return kind(
+        learner, arguments, rows, dev, sampler, 0.9, folder / "metrics.jsonl", dev_metrics, micro_batch=micro_batch, **options
+    )
 
 
 def gradients(one):
     batch = next(iter(one.get_train_dataloader()))
     one.model.train()
     one.model.zero_grad()
-    one.compute_loss(one.model, batch).backward()
+    one.training_step(one.model, batch)
     return torch.cat([p.grad.flatten() for p in one.learner.student.parameters() if p.grad is not None])
 
 
@@ -82,16 +89,13 @@ def test_alpha_one_learns_from_the_teacher_alone(tmp_path):
 
 
 def test_a_row_that_is_not_finite_is_dropped_and_leaves_the_gradients_finite(tmp_path):
-    states = np.ones((N_CLIPS, N_VIEWS), np.uint8)
-    states[0] = 2
-    store = targets(states)
-    good = store.read
-    store.read = lambda clip, view: (np.full(4, np.nan, np.float32), *good(clip, view)[1:]) if clip == 0 else good(clip, view)
+    store = targets()
+    store.teacher_logits[0] = np.nan
     one = trainer(tmp_path, store)
 
     one.train()
 
-    assert one.dropped > 0
+    assert one.dropped.keys() == {0}
     assert all(torch.isfinite(p).all() for p in one.learner.parameters())
 
 
@@ -160,10 +164,120 @@ def test_every_loss_term_is_in_the_log(tmp_path):
 def test_classes_have_their_share_of_an_epoch_and_epochs_differ():
     labels = np.array([0] * 4 + [1] * 40)
     sampler = BalancedSampler(labels, 2, 100, [0.5, 0.5, 0.0, 0.0], seed=1)
-    first = list(sampler)
+    first = [row.number for row in sampler]
     sampler.set_epoch(1)
 
     assert sum(row // 2 < 4 for row in first) == 50
-    assert first != list(sampler)
+    assert first != [row.number for row in sampler]
     sampler.set_epoch(0)
-    assert first == list(sampler)
+    assert first == [row.number for row in sampler]
+
+
+def test_unlabelled_clips_have_their_share_of_an_epoch():
+    sampler = BalancedSampler(np.array([0, 1, -1, -1, -1]), 1, 100, [1.0, 1.0, 0.0, 0.0], seed=1, unlabelled_share=0.3)
+
+    assert sum(row.number >= 2 for row in sampler) == 30
+
+
+@pytest.mark.parametrize("micro_batch", [16, 32, 48])
+def test_the_micro_batch_changes_no_gradient(tmp_path, micro_batch):
+    store = targets()
+    store.teacher_logits[3] = np.inf  # pieces then have unequal numbers of valid rows
+    labels = np.where(np.arange(N_CLIPS) % 5 == 0, -1, np.arange(N_CLIPS) % 4)
+
+    whole = trainer(tmp_path, store, batch=64, labels=labels)
+    pieces = trainer(tmp_path, store, batch=64, labels=labels, micro_batch=micro_batch)
+
+    torch.testing.assert_close(gradients(whole), gradients(pieces), atol=1e-5, rtol=1e-5)
+    for name, value in whole.learner.state_dict().items():
+        torch.testing.assert_close(value, pieces.learner.state_dict()[name], msg=name)  # running statistics too
+
+
+def test_when_memory_runs_out_the_batch_is_done_again_in_smaller_pieces(tmp_path):
+    class Small(torch.nn.Module):
+        """A student on a machine that holds 16 rows."""
+
+        def __init__(self, student):
+            super().__init__()
+            self.student = student
+
+        def forward(self, features):
+            if self.training and len(features) > 16:
+                raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes.")
+            return self.student(features)
+
+    whole, small = trainer(tmp_path, targets(), batch=64), trainer(tmp_path, targets(), batch=64)
+    small.learner.student = Small(small.learner.student)
+
+    torch.testing.assert_close(gradients(whole), gradients(small), atol=1e-5, rtol=1e-5)
+    assert small.micro_batch == 16
+
+
+def test_another_error_than_memory_is_not_tried_again(tmp_path):
+    one = trainer(tmp_path, targets(), batch=64)
+    one.learner.student.forward = lambda features: 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        gradients(one)
+
+
+def test_unlabelled_rows_reach_the_student_through_the_teacher_alone(tmp_path):
+    labels = np.where(np.arange(N_CLIPS) < 8, -1, np.arange(N_CLIPS) % 4)
+    store, other = targets(), targets()
+    other.teacher_logits[:8] *= -1
+
+    hard_only = [("cross_entropy", {}), ("kd", {"alpha": 0.0})]
+    assert not torch.allclose(
+        gradients(trainer(tmp_path, store, labels=labels)), gradients(trainer(tmp_path, other, labels=labels))
+    )
+    assert torch.equal(
+        gradients(trainer(tmp_path, store, labels=labels, losses=hard_only)),
+        gradients(trainer(tmp_path, other, labels=labels, losses=hard_only)),
+    )
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.01, np.nan), (0.01, np.inf)])
+def test_one_row_in_a_hundred_that_is_not_finite_is_dropped_and_the_run_goes_on(tmp_path, share, value):
+    one = trainer(tmp_path, planted(share, value), steps=60, batch=16)
+
+    one.train()
+
+    assert 0 < sum(one.dropped.values()) < 0.03 * 60 * 16
+    assert all(torch.isfinite(p).all() for p in one.learner.parameters())
+
+
+def test_five_rows_in_a_hundred_that_are_not_finite_stop_the_run_and_name_clips(tmp_path):
+    with pytest.raises(TeacherError, match=r"not finite \(clip-\d+"):
+        trainer(tmp_path, planted(0.05, np.nan), steps=400, batch=16, names="clip-{}".format).train()
+
+
+def planted(share, value):
+    """A store in which a share of the answers, drawn anew for every batch, is not finite."""
+    store, chance = targets(), np.random.default_rng(2)
+    read = store.batch
+
+    def batch(clips, views):
+        found = read(clips, views)
+        found["teacher_logits"][chance.random(len(clips)) < share, 1] = value
+        return found
+
+    store.batch = batch
+    return store
+
+
+def test_what_is_told_of_a_step(tmp_path):
+    one = trainer(tmp_path, targets())
+    one.train()
+
+    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    shares = [first[f"gradient_share/{name}"] for name in ("hard", "KnowledgeDistillation", "Embedding")]
+    assert sum(shares) == pytest.approx(1.0)
+    assert min(shares) > 0
+    assert 0 <= first["agreement"] <= 1
+    assert 0 < first["teacher_entropy"] < np.log(4)
+    assert {"learning_rate", "samples_per_s", "waiting_share", "dropped_rows", "KnowledgeDistillation/alpha"} <= first.keys()
+
+
+def test_alphas_that_leave_less_than_nothing_for_the_labels_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="alphas add up to 1.80"):
+        trainer(tmp_path, targets(), losses=[("cross_entropy", {}), ("kd", {}), ("logit_standard", {})])

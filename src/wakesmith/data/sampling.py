@@ -1,31 +1,49 @@
-"""Which clip and which view comes when: balanced over classes, decided by (seed, epoch) alone, so that a resumed run goes on."""
+"""Which clip and which view comes when, and by which chance it is perturbed: balanced over classes, decided by (seed, epoch) alone.
+
+So a resumed run goes on as it would have, and neither the micro-batch nor the number of processes changes what a row hears.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from torch.utils.data import Sampler
 
-from wakesmith.data.records import LABELS
 from wakesmith.errors import DataError
 from wakesmith.rng import rng
 
+N_CHANCES = 8
 
-class BalancedSampler(Sampler[int]):
-    """Row numbers `clip_position * n_views + view` of one epoch. Every class has its share of the epoch's rows.
 
-    labels: (n_clips,) class numbers. shares: one per class, used as ratios among the classes that are there.
+class Row(NamedTuple):
+    """One row of a batch: `clip_position * n_views + view`, and the uniform numbers (N_CHANCES,) that its perturbation uses."""
+
+    number: int
+    chances: npt.NDArray[np.float32]
+
+
+class BalancedSampler(Sampler[Row]):
+    """The rows of one epoch, every class with its share of them.
+
+    labels: (n_clips,) class numbers, -1 for unlabelled clips. shares: one a class, used as ratios among the classes that are there;
+    `unlabelled_share` of the epoch's rows are drawn from the unlabelled clips, when there are any.
     """
 
-    def __init__(self, labels: np.ndarray, n_views: int, n_rows: int, shares: list[float], seed: int) -> None:
-        self.of_class = [np.flatnonzero(labels == c) for c in range(len(LABELS))]
-        ratios = np.array([share if len(members) else 0.0 for share, members in zip(shares, self.of_class, strict=True)])
+    def __init__(
+        self, labels: np.ndarray, n_views: int, n_rows: int, shares: list[float], seed: int, unlabelled_share: float = 0.0
+    ) -> None:
+        self.members = [np.flatnonzero(labels == c) for c in range(len(shares))]
+        ratios = np.array([share if len(clips) else 0.0 for share, clips in zip(shares, self.members, strict=True)])
         if ratios.sum() == 0:
             raise DataError("train: no clips of any class with a share. Give more data, or raise train.class_shares.")
-        self.counts = np.floor(ratios / ratios.sum() * n_rows).astype(int)
-        self.counts[int(np.argmax(ratios))] += n_rows - self.counts.sum()
+        unlabelled = np.flatnonzero(labels == -1)
+        n_labelled = n_rows - (round(unlabelled_share * n_rows) if len(unlabelled) else 0)
+        self.counts = np.floor(ratios / ratios.sum() * n_labelled).astype(int)
+        self.counts[int(np.argmax(ratios))] += n_labelled - self.counts.sum()
+        self.members, self.counts = [*self.members, unlabelled], np.r_[self.counts, n_rows - n_labelled]
         self.n_views, self.n_rows, self.seed, self.epoch = n_views, n_rows, seed, 0
 
     def __len__(self) -> int:
@@ -34,10 +52,10 @@ class BalancedSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Row]:
         chance = rng(self.seed, "sampler", self.epoch)
         rows = []
-        for members, count in zip(self.of_class, self.counts, strict=True):
+        for members, count in zip(self.members, self.counts, strict=True):
             if count == 0:
                 continue
             # Whole rounds over the class first: a rare clip is heard as often as its neighbours.
@@ -45,4 +63,5 @@ class BalancedSampler(Sampler[int]):
             drawn = np.concatenate([chance.permutation(members) for _ in range(rounds)])[:count]
             rows.append(drawn * self.n_views + chance.integers(self.n_views, size=count))
         order = chance.permutation(np.concatenate(rows))
-        return iter(torch.from_numpy(order).tolist())
+        chances = rng(self.seed, "perturb", self.epoch).random((self.n_rows, N_CHANCES), dtype=np.float32)
+        return map(Row, order.tolist(), chances)

@@ -59,6 +59,11 @@ class TargetStore:
         logits, embedding = (self.stored.arrays[name][clip_index, view].astype(np.float32) for name in (LOGITS, EMBEDDING))
         return logits, embedding, state
 
+    def batch(self, clips: npt.NDArray[np.intp], views: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[Any]]:
+        """Many at once, for the trainer: (B,), (B,) -> teacher_logits (B, C), teacher_embedding (B, E), teacher_state (B,)."""
+        logits, embedding = (self.stored.arrays[name][clips, views].astype(np.float32) for name in (LOGITS, EMBEDDING))
+        return {"teacher_logits": logits, "teacher_embedding": embedding, "teacher_state": self.state[clips, views]}
+
     def write(self, clips: npt.NDArray[np.intp], views: npt.NDArray[np.intp], logits: Array, embedding: Array) -> None:
         """Store the answers of some keys: (B,), (B,), (B, C), (B, E)."""
         self.stored.write((clips, views), **{LOGITS: logits, EMBEDDING: embedding})

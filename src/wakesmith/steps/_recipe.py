@@ -74,6 +74,8 @@ def needs(recipe: Recipe, step: str) -> tuple[str, ...]:
     """The steps whose output a step reads; without distillation no teacher is asked."""
     if step == "train" and not recipe.train.distil:
         return ("views",)
+    if step == "train" and recipe.train.targets == "live":
+        return ("teach",)
     return STEPS[step][1]
 
 

@@ -1,31 +1,44 @@
-"""`train`: views and stored teacher answers -> the student's weights, resumable to the bit."""
+"""`train`: views and the teacher's answers -> the student's weights, resumable to the bit."""
 
 from __future__ import annotations
 
+import functools
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from wakesmith import config, registry
+from wakesmith import config, registry, run as record
+from wakesmith.data import classes
 from wakesmith.data.records import LABELS
 from wakesmith.run import write_json
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from wakesmith.steps._recipe import Recipe
 
 
 class Settings(config.Settings):
     distil: bool = True
     """False trains on the hard labels alone."""
+    targets: Literal["cached", "live"] = "cached"
+    """Whether the teacher's answers come from `label`'s store, or from the teacher at every step, which costs far more."""
+    seed: int | None = None
+    """Of initial weights and order; none: the run's. Views and answers stay as they are."""
     steps: int = Field(default=1500, ge=1)
     batch: int = Field(default=64, ge=2)
+    """Rows of one optimiser step, over all processes."""
+    micro_batch: int = Field(default=0, ge=0, multiple_of=16)
+    """Rows that pass through the student at once; 0: all of them, and fewer when memory runs out. Changes no result."""
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     warm_up_share: float = Field(default=0.05, ge=0, lt=1)
     class_shares: list[float] = Field(default=[0.35, 0.08, 0.4, 0.17], min_length=len(LABELS), max_length=len(LABELS))
-    """Share of each class in a batch: wake, near miss, speech, noise."""
+    """Share of each class in a batch: wake (spread evenly over several phrases), near miss, speech, noise."""
+    unlabelled_share: float = Field(default=0.3, ge=0, lt=1)
+    """Share of the rows that are unlabelled clips, where there are any; plain training has none."""
     band_stretch: float = Field(default=0.1, ge=0, le=0.5)
     """Widest stretch of the student's frequency axis: other throats."""
     band_shift: float = Field(default=1.5, ge=0)
@@ -35,47 +48,56 @@ class Settings(config.Settings):
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     evaluations: int = Field(default=5, ge=1)
     """How often the dev set is looked at, and a checkpoint is kept."""
+    log_every: int = Field(default=10, ge=1)
+    """Steps from one line of metrics.jsonl to the next."""
+    workers: int = Field(default=0, ge=0)
+    """Processes that read batches; the features lie in a memory map, so none is fastest as a rule."""
+    keep_features: bool = False
+    """Keep the student's features of all views for another training."""
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
+    """Write folder/train: model.safetensors, card.json, metrics.jsonl, tensorboard/."""
+    return fit(recipe, folder, folder / "train", recipe.train.distil)
+
+
+def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
+    """Train one student on the views of the run in `folder`, into `out`. What is there and whole is left as it is."""
     import torch
     from safetensors.torch import save_file
 
     from wakesmith.data.audio_store import AudioStore
-    from wakesmith.data.targets import TargetStore
     from wakesmith.data.views import ViewStore
     from wakesmith.training import features as cache
-    from wakesmith.training.perturb import Perturbation
-    from wakesmith.training.trainer import Learner, cut_metrics, last_whole_checkpoint
+    from wakesmith.training.trainer import cut_metrics, last_whole_checkpoint
 
-    out = folder / "train"
     if (out / "card.json").exists():
         return _tidied(out)
-    views, clips = ViewStore.open(folder / "views"), AudioStore.open(folder / "prepare").clips
-    targets = TargetStore.open(folder / "label") if recipe.train.distil else None
-    torch.manual_seed(recipe.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    views, audio = ViewStore.open(folder / "views"), AudioStore.open(folder / "prepare")
+    torch.manual_seed(_seed(recipe))
     front_end = registry.build("features", recipe.features)
-    frames = cache.make(front_end, views, out / "features.npy")
-    student = registry.build("students", recipe.student, frames.shape[3], frames.shape[2], len(LABELS))
-    teacher_size = targets.embedding_size if targets else 0
-    losses = [
-        registry.build("losses", loss, student.embedding_size, teacher_size)
-        for loss in recipe.losses
-        if targets or not registry.load("losses", loss.name).NEEDS_TEACHER
-    ]
-    perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
-    trainer = _trainer(recipe, Learner(student, losses, perturb), clips, frames, targets, out)
+    stamp = record.fingerprint(views.fingerprint, recipe.features.model_dump(mode="json"))[:16]
+    path = folder / "features" / f"{stamp}.npy" if recipe.train.keep_features else out / "features.npy"
+    arguments = _arguments(recipe, out)
+    with arguments.main_process_first(local=False):
+        frames = cache.make(front_end, views, path)
+    trainer = _trainer(recipe, folder, arguments, audio, views, frames, distil)
     checkpoint = last_whole_checkpoint(out / "checkpoints")
     cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    weights = {name: value.contiguous() for name, value in trainer.ema.items()}
-    save_file(weights, out / "model.safetensors.part")
-    (out / "model.safetensors.part").replace(out / "model.safetensors")
-    n_frames, parameters = int(frames.shape[2]), sum(p.numel() for p in student.parameters())
-    write_json(
-        out / "card.json", {"n_classes": len(LABELS), "n_frames": n_frames, "parameters": parameters, "distilled": bool(targets)}
-    )
-    return _tidied(out)
+    card = _card(trainer, frames, distil, len(recipe.phrases))
+    if trainer.is_world_process_zero():
+        weights = {name: value.contiguous().cpu() for name, value in trainer.ema.items()}
+        save_file(weights, out / "model.safetensors.part")
+        (out / "model.safetensors.part").replace(out / "model.safetensors")
+        write_json(out / "card.json", card)
+        _tidied(out)
+    return out
+
+
+def _seed(recipe: Recipe) -> int:
+    return recipe.seed if recipe.train.seed is None else recipe.train.seed
 
 
 def _tidied(out: Path) -> Path:
@@ -85,7 +107,7 @@ def _tidied(out: Path) -> Path:
     return out
 
 
-def _trainer(recipe: Recipe, learner: Any, clips: Any, frames: Any, targets: Any, out: Path) -> Any:
+def _trainer(recipe: Recipe, folder: Path, arguments: Any, audio: Any, views: Any, frames: np.ndarray, distil: bool) -> Any:
     import numpy as np
 
     from wakesmith.data.sampling import BalancedSampler
@@ -93,28 +115,81 @@ def _trainer(recipe: Recipe, learner: Any, clips: Any, frames: Any, targets: Any
     from wakesmith.training.distillation import DistillationTrainer
     from wakesmith.training.trainer import Trainer
 
-    of_split = {split: [i for i, clip in enumerate(clips) if clip.split == split] for split in ("train", "dev")}
-    labels = np.array([LABELS.index(clip.label) for clip in clips])
-    n_views = frames.shape[1]
-    train = Rows(frames, labels, of_split["train"], n_views, targets)
-    dev = Rows(frames, labels, of_split["dev"], 1, None)
-    n_rows = -(-len(train.clips) // recipe.train.batch) * recipe.train.batch  # whole batches: each epoch equally long
-    sampler = BalancedSampler(labels[of_split["train"]], n_views, n_rows, recipe.train.class_shares, recipe.seed)
-    kind = DistillationTrainer if targets else Trainer
-    arguments = _arguments(recipe, out)
-    return kind(learner, arguments, train, dev, sampler, recipe.train.ema_decay, out / "metrics.jsonl", dev_metrics)
+    settings, clips = recipe.train, audio.clips
+    labels = classes.numbers(clips, audio.recordings, recipe.phrases)
+    train_clips = [i for i, clip in enumerate(clips) if clip.split == "train" and (distil or labels[i] >= 0)]
+    dev_clips = [i for i, clip in enumerate(clips) if clip.split == "dev" and labels[i] >= 0]
+    n_views, n_phrases = frames.shape[1], len(recipe.phrases)
+    answered, teacher, teacher_size = _answered(recipe, folder, views) if distil else (None, None, 0)
+    n_rows = -(-len(train_clips) // settings.batch) * settings.batch  # whole batches: each epoch equally long
+    shares = [settings.class_shares[0] / n_phrases] * n_phrases + settings.class_shares[1:]
+    sampler = BalancedSampler(np.array(labels[train_clips]), n_views, n_rows, shares, _seed(recipe), settings.unlabelled_share)
+    out = Path(arguments.output_dir).parent
+    given = (
+        _learner(recipe, frames, teacher_size, distil), arguments,
+        Rows(frames, labels, train_clips, n_views, answered), Rows(frames, labels, dev_clips, 1, None),
+        sampler, settings.ema_decay, out / "metrics.jsonl", functools.partial(dev_metrics, n_phrases=n_phrases),
+    )  # fmt: skip
+    if not distil:
+        return Trainer(*given, micro_batch=settings.micro_batch)
+    names = {i: clip.id for i, clip in enumerate(clips)}.__getitem__
+    return DistillationTrainer(*given, micro_batch=settings.micro_batch, teacher=teacher, names=names)
+
+
+def _answered(recipe: Recipe, folder: Path, views: Any) -> tuple[Any, Any, int]:
+    """Where the answers come from, the live teacher if there is one, and the size of the teacher's embedding."""
+    from wakesmith.data.targets import TargetStore
+    from wakesmith.training.live import Heard
+
+    if recipe.train.targets == "cached":
+        targets = TargetStore.open(folder / "label")
+        return targets, None, targets.embedding_size
+    from wakesmith.teachers._card import load_teacher
+
+    teacher = load_teacher(folder / "teach")
+    return Heard(views), teacher, teacher.embedding_size
+
+
+def _learner(recipe: Recipe, frames: np.ndarray, teacher_size: int, distil: bool) -> Any:
+    from wakesmith.training.perturb import Perturbation
+    from wakesmith.training.trainer import Learner
+
+    n_classes = len(classes.names(recipe.phrases))
+    student = registry.build("students", recipe.student, frames.shape[3], frames.shape[2], n_classes)
+    losses = [
+        registry.build("losses", loss, student.embedding_size, teacher_size, n_classes)
+        for loss in recipe.losses
+        if distil or not registry.load("losses", loss.name).NEEDS_TEACHER
+    ]
+    return Learner(student, losses, Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain))
+
+
+def _card(trainer: Any, frames: np.ndarray, distilled: bool, n_phrases: int) -> dict[str, Any]:
+    """Facts of the trained student; `dev` holds the same figures as the teacher's card, on the same views."""
+    from wakesmith.training.dataset import measured
+
+    student = trainer.learner.student
+    student.load_state_dict(trainer.ema)
+    dev = trainer.predict(trainer.eval_dataset)
+    n_classes, n_dropped = dev.predictions.shape[1], sum(getattr(trainer, "dropped", {}).values())
+    return {
+        "n_classes": n_classes, "n_frames": int(frames.shape[2]), "parameters": sum(p.numel() for p in student.parameters()),
+        "distilled": distilled, "dropped_rows": n_dropped, "samples_per_s": trainer.samples_per_s(),
+        "dev": measured(dev, n_phrases),
+    }  # fmt: skip
 
 
 def _arguments(recipe: Recipe, out: Path) -> Any:
     import transformers
 
     settings = recipe.train
-    every = -(-settings.steps // settings.evaluations)
+    every, n_ranks = -(-settings.steps // settings.evaluations), record.n_ranks()
     return transformers.TrainingArguments(
-        output_dir=str(out / "checkpoints"), max_steps=settings.steps, per_device_train_batch_size=settings.batch,
+        output_dir=str(out / "checkpoints"), max_steps=settings.steps, per_device_train_batch_size=settings.batch // n_ranks,
         per_device_eval_batch_size=256, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine", warmup_steps=int(settings.warm_up_share * settings.steps), max_grad_norm=5.0,
-        logging_steps=max(1, min(50, every)), eval_strategy="steps", eval_steps=every, save_steps=every, save_total_limit=2,
-        seed=recipe.seed, data_seed=recipe.seed, remove_unused_columns=False, label_names=["labels"], report_to=[],
-        disable_tqdm=True, dataloader_pin_memory=False, dataloader_drop_last=False, dataloader_num_workers=0, log_level="error",
+        logging_steps=max(1, min(settings.log_every, every)), eval_strategy="steps", eval_steps=every, save_steps=every,
+        save_total_limit=2, seed=_seed(recipe), data_seed=_seed(recipe), remove_unused_columns=False, label_names=["labels"],
+        report_to=[], disable_tqdm=True, dataloader_pin_memory=False, dataloader_num_workers=settings.workers,
+        dataloader_persistent_workers=settings.workers > 0, ddp_find_unused_parameters=False, log_level="error",
     )  # fmt: skip

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from wakesmith.students._norm import GroupedBatchNorm
+
 
 class Student(nn.Module):
     """What every student is.
@@ -46,7 +48,7 @@ class CausalConv(nn.Module):
     def __init__(self, n_in: int, n_out: int, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, kernel, stride, (0, (kernel[1] - 1) // 2), bias=False)
-        self.norm = nn.BatchNorm2d(n_out)
+        self.norm = GroupedBatchNorm(n_out)
         self.context = kernel[0] - stride[0]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,7 +65,7 @@ class Separable(nn.Module):
         self.depthwise = nn.Conv2d(n_channels, n_channels, kernel, (1, stride_bins), (0, pad_bins), groups=n_channels, bias=False)
         # No norm between the two: it would cost as much time as the convolutions themselves.
         self.pointwise = nn.Conv2d(n_channels, n_channels, 1, bias=False)
-        self.norm = nn.BatchNorm2d(n_channels)
+        self.norm = GroupedBatchNorm(n_channels)
         self.context = kernel[0] - 1
         self.adds = stride_bins == 1
 

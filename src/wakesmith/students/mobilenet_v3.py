@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from wakesmith.config import PartSettings
 from wakesmith.errors import ConfigError
+from wakesmith.students._norm import GroupedBatchNorm
 from wakesmith.students._streaming import Student, last_frames
 
 HOP_FRAMES = 8
@@ -38,7 +39,8 @@ LAST_CHANNELS, HIDDEN = 576, 1024
 
 class Config(PartSettings):
     name: str = "mobilenet_v3"
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Drawn for each micro-batch and process: with it, their number changes the result a little."""
 
 
 class SqueezeExcite(nn.Module):
@@ -110,7 +112,7 @@ def conv_norm(n_in: int, n_out: int, kernel: int, act: type[nn.Module] | None, s
     """Convolution that keeps the size but for its stride, batch norm, activation."""
     conv = nn.Conv2d(n_in, n_out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
     # The published momentum of 0.01 wants a hundred epochs; ours are few, and the statistics must keep up.
-    norm = nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.1)
+    norm = GroupedBatchNorm(n_out, eps=1e-3, momentum=0.1)
     return nn.Sequential(conv, norm, *([act()] if act else []))
 
 

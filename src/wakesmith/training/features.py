@@ -19,6 +19,7 @@ def make(front_end: Any, views: Any, path: Path) -> np.ndarray:
     if not path.exists():
         front_end.eval()
         shape = front_end(torch.zeros(1, views.n_samples)).shape[1:]  # T, F
+        path.parent.mkdir(exist_ok=True)
         aside = path.with_name(path.name + ".part")
         out = np.lib.format.open_memmap(aside, "w+", np.float16, (views.n_clips, views.n_views, *shape))
         rows = out.reshape(-1, *shape)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-N_KNOTS = 5
+from wakesmith.data.sampling import N_CHANCES
+
+N_KNOTS = N_CHANCES - 2
 
 
 @dataclass(frozen=True)
@@ -22,25 +24,22 @@ class Perturbation:
     shift: float
     gain: float
 
-    def __call__(self, features: Tensor) -> Tensor:
+    def __call__(self, features: Tensor, chances: Tensor) -> Tensor:
+        """`chances`: (B, N_CHANCES) uniform numbers that belong to the rows."""
+        drawn = 2 * chances - 1
         if self.stretch or self.shift:
-            features = self._moved(features)
-        return features + self._colour(features) if self.gain else features
+            features = self._moved(features, drawn[:, :1], drawn[:, 1:2])
+        return features + self._colour(features.shape[2], drawn[:, 2:]) if self.gain else features
 
-    def _moved(self, features: Tensor) -> Tensor:
-        n_rows, _, n_bands = features.shape
-        stretch = 1 + self.stretch * _uniform(n_rows, features)  # (B, 1)
-        at = torch.arange(n_bands, device=features.device) * stretch + self.shift * _uniform(n_rows, features)
+    def _moved(self, features: Tensor, stretch: Tensor, shift: Tensor) -> Tensor:
+        n_bands = features.shape[2]
+        at = torch.arange(n_bands, device=features.device) * (1 + self.stretch * stretch) + self.shift * shift
         at = at.clamp(0, n_bands - 1)  # (B, F)
         low = at.floor().long().clamp(max=n_bands - 2)
         share = (at - low)[:, None]  # (B, 1, F)
         index = low[:, None].expand_as(features)
         return features.gather(2, index) * (1 - share) + features.gather(2, index + 1) * share
 
-    def _colour(self, features: Tensor) -> Tensor:
-        knots = self.gain * (2 * torch.rand(len(features), 1, N_KNOTS, device=features.device) - 1)
-        return torch.nn.functional.interpolate(knots, features.shape[2], mode="linear", align_corners=True)
-
-
-def _uniform(n_rows: int, like: Tensor) -> Tensor:
-    return 2 * torch.rand(n_rows, 1, device=like.device) - 1
+    def _colour(self, n_bands: int, knots: Tensor) -> Tensor:
+        """(B, N_KNOTS) -> (B, 1, F)."""
+        return torch.nn.functional.interpolate(self.gain * knots[:, None], n_bands, mode="linear", align_corners=True)
