@@ -197,12 +197,6 @@ def test_the_temperature_mends_logits_that_are_too_sure():
     assert fit_temperature(3 * logits, labels) == pytest.approx(3.0, rel=0.1)
 
 
-def test_auc_is_the_share_of_pairs_in_order():
-    from wakesmith.teachers._fit import auc
-
-    assert auc(np.array([0.9, 0.5]), np.array([0.1, 0.5, 0.7])) == pytest.approx(4.5 / 6)
-
-
 def test_rare_classes_stay_whole_where_views_are_capped(tmp_path):
     from wakesmith.teachers._encodings import keys_to_teach
 

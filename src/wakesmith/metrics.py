@@ -7,6 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from wakesmith.errors import DataError
+
 Numbers = npt.NDArray[np.floating]
 Z_95 = 1.959963984540054
 
@@ -121,3 +123,46 @@ def ece(probabilities: Numbers, labels: npt.NDArray[np.integer], n_bins: int = 1
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     gaps = [abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in range(n_bins)]
     return float(sum(gaps) / len(labels))
+
+
+def answers(
+    logits: Numbers, labels: npt.NDArray[np.integer], hours_per_clip: float, fa_per_hour: float = 0.5, n_phrases: int = 1
+) -> dict[str, float]:
+    """How well single clips are told apart, by a teacher or a student: (n, C) logits, (n,) classes from 0 -> figures by name.
+
+    The first `n_phrases` classes are wake phrases; for several, `wake_auc` and `frr` are the means over the phrases. `frr` is the
+    share of a phrase's clips that are missed at the lowest threshold on its probability that lets through at most `fa_per_hour`
+    of the other clips; `fa_hours` is how long those are, and with few of them the rate is a bound: not one may pass.
+    """
+    assert logits.shape[:1] == labels.shape, (logits.shape, labels.shape)
+    assert (labels >= 0).all(), "clips without a label cannot be counted"
+    probabilities = softmax(logits)
+    right = probabilities.argmax(axis=1) == labels
+    counts = np.bincount(labels, minlength=logits.shape[1])
+    told = [
+        (probabilities[labels == k, k], probabilities[labels != k, k]) for k in range(n_phrases) if 0 < counts[k] < len(labels)
+    ]
+    if not told:
+        raise DataError(
+            "dev: holds no clip of a wake phrase, or nothing else. Give more speakers or other sources, then `prepare`."
+        )
+    misses = [frr(own, threshold_at(other, len(other) * hours_per_clip, fa_per_hour, 0.0)[0]) for own, other in told]
+    return {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
+        "majority_accuracy": float(counts.max() / len(labels)),
+        "chance_accuracy": float(1 / (counts > 0).sum()),
+        "wake_auc": float(np.mean([auc(own, other) for own, other in told])),
+        "frr": float(np.mean(misses)),
+        "fa_per_hour": fa_per_hour,
+        "fa_hours": float((len(labels) - counts[:n_phrases].mean()) * hours_per_clip),
+        "ece": ece(probabilities, labels),
+        "nll": float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-300)).mean()),
+        "n_clips": float(len(labels)),
+    }
+
+
+def softmax(logits: Numbers) -> Numbers:
+    """Probabilities in float64: (n, C) -> (n, C)."""
+    powers: Numbers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

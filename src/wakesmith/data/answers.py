@@ -5,7 +5,6 @@ An interrupted run leaves what is whole; another manifest is a miss, and the sto
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -52,14 +51,29 @@ class Answers:
         self.state.flush()  # type: ignore[attr-defined]
 
 
-def create(folder: Path, made_by: Mapping[str, Any], keys: tuple[int, ...], arrays: Mapping[str, tuple[int, ...]]) -> Answers:
+def create(
+    folder: Path,
+    made_by: Mapping[str, Any],
+    keys: tuple[int, ...],
+    arrays: Mapping[str, tuple[int, ...]],
+    most: int | None = None,
+) -> Answers:
     """Open the store that `made_by` describes to go on with it, or make an empty one.
 
-    `arrays`: name of an fp16 array -> shape of one entry. Raises DataError when the disk has no room.
+    `arrays`: name of an fp16 array -> shape of one entry. `most`: entries that will be written, where not all will be: the files
+    are sparse, and only what is written takes room. Raises DataError when the disk has none.
     """
     manifest = {"made_by": dict(made_by), "keys": list(keys), "arrays": {name: list(shape) for name, shape in arrays.items()}}
     if _manifest(folder) != json.loads(json.dumps(manifest)):
-        _make(folder, manifest)
+        _make(folder, manifest, math.prod(keys) if most is None else most)
+    return Answers(folder, manifest, "r+")
+
+
+def taken_up(folder: Path, made_by: Mapping[str, Any], keys: tuple[int, ...]) -> Answers | None:
+    """The store that an earlier `create` of the same origin made, to go on with it; None where there is none."""
+    manifest = _manifest(folder)
+    if manifest is None or (manifest["made_by"], manifest["keys"]) != (dict(made_by), list(keys)):
+        return None
     return Answers(folder, manifest, "r+")
 
 
@@ -72,26 +86,26 @@ def open_whole(folder: Path, what: str) -> Answers:
 
 
 def size_bytes(keys: tuple[int, ...], arrays: Mapping[str, tuple[int, ...]]) -> int:
-    """Disk that a store takes."""
+    """Disk that a store takes when every entry is written."""
     return math.prod(keys) * (1 + sum(2 * math.prod(shape) for shape in arrays.values()))
 
 
-def fingerprint_of(array: npt.NDArray[Any]) -> str:
-    """Hash of an array's numbers. -> 32 hex digits."""
-    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
+def check_room(folder: Path, needed: int) -> None:
+    """Raises DataError when the disk of `folder` cannot hold so many bytes more."""
+    free = shutil.disk_usage(folder).free
+    if needed + SPARE_BYTES > free:
+        raise DataError(
+            f"{folder}: needs {needed / 1e6:.0f} MB of disk, {free / 1e6:.0f} MB are free. Make room, or use fewer views."
+        )
 
 
-def _make(folder: Path, manifest: dict[str, Any]) -> None:
+def _make(folder: Path, manifest: dict[str, Any], most: int) -> None:
     if folder.exists():
         (folder / MANIFEST).unlink(missing_ok=True)  # first: without it nothing here counts
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     keys = tuple(manifest["keys"])
-    needed, free = size_bytes(keys, manifest["arrays"]), shutil.disk_usage(folder).free
-    if needed + SPARE_BYTES > free:
-        raise DataError(
-            f"{folder}: needs {needed / 1e6:.0f} MB of disk, {free / 1e6:.0f} MB are free. Make room, or use fewer views."
-        )
+    check_room(folder, size_bytes((most,), manifest["arrays"]))
     for name, shape in manifest["arrays"].items():
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype=np.float16, shape=(*keys, *shape))
     np.lib.format.open_memmap(folder / STATE, "w+", dtype=np.uint8, shape=keys)

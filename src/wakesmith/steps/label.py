@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
 from wakesmith import config
@@ -12,15 +13,14 @@ from wakesmith.errors import TeacherError
 from wakesmith.progress import say, track
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from wakesmith.data.records import Clip
     from wakesmith.data.targets import TargetStore
     from wakesmith.data.views import ViewStore
     from wakesmith.steps._recipe import Recipe
-    from wakesmith.teachers._card import Teacher
-    from wakesmith.teachers._encodings import Cached
+    from wakesmith.teachers._card import Teaches
+    from wakesmith.teachers._encodings import Heard
 
     Keys = npt.NDArray[np.int64]
 
@@ -30,32 +30,34 @@ MAX_NON_FINITE = 0.01
 class Settings(config.Settings):
     batch: int = Field(default=32, ge=1)
     """Views that the teacher hears at once."""
+    keep_encodings: bool = False
+    """Keep what the encoder heard, so that another head or an ensemble need not hear it again."""
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
     """Write folder/label: logits.npy, embedding.npy, state.npy, manifest.json. See `answer_all`."""
-    answer_all(folder, recipe.label.batch)
+    answer_all(folder, recipe.label.batch, recipe.label.keep_encodings)
     return folder / "label"
 
 
-def answer_all(folder: Path, batch: int) -> int:
+def answer_all(folder: Path, batch: int, keep_encodings: bool = False) -> int:
     """Answer all views of train and view 0 of dev that have no answer yet. -> how many the teacher answered now.
 
+    What is in folder/encodings is not heard again; `keep_encodings` writes there what is heard here.
     Raises TeacherError for an untrained teacher, or when over 1 % of the answers are not finite.
     """
     from wakesmith.data.audio_store import AudioStore
     from wakesmith.data.targets import OK
     from wakesmith.data.views import ViewStore
-    from wakesmith.steps.teach import ENCODINGS
     from wakesmith.teachers._card import load_teacher
-    from wakesmith.teachers._encodings import Cached
+    from wakesmith.teachers._encodings import FOLDER, heard_by
 
     teacher = load_teacher(folder / "teach")
     clips, views = AudioStore.open(folder / "prepare").clips, ViewStore.open(folder / "views")
     keys = keys_to_label(clips, views.n_views)
     targets = _targets(folder, teacher, views, len(clips))
-    cache = Cached(folder / "teach" / ENCODINGS, teacher.encoder, views)
-    answered = _answer(teacher, keys, targets, cache, batch)
+    heard = heard_by(teacher.encoders, folder / FOLDER, views)
+    answered = _answer(teacher, keys, targets, heard, batch, keep_encodings)
     bad = keys[targets.state[keys[:, 0], keys[:, 1]] != OK]
     if len(bad) > MAX_NON_FINITE * len(keys):
         names = ", ".join(clips[clip].id for clip in bad[:3, 0])
@@ -68,34 +70,36 @@ def answer_all(folder: Path, batch: int) -> int:
 
 def keys_to_label(clips: list[Clip], n_views: int) -> Keys:
     """(n, 2) of (clip index, view): all views of train, then view 0 of dev."""
-    import numpy as np
-
     keys = [(i, view) for i, clip in enumerate(clips) if clip.split == "train" for view in range(n_views)]
     keys += [(i, 0) for i, clip in enumerate(clips) if clip.split == "dev"]
     return np.array(keys, dtype=np.int64).reshape(-1, 2)
 
 
-def _targets(folder: Path, teacher: Teacher, views: ViewStore, n_clips: int) -> TargetStore:
+def _targets(folder: Path, teacher: Teaches, views: ViewStore, n_clips: int) -> TargetStore:
     from wakesmith.data.answers import size_bytes
     from wakesmith.data.targets import TargetStore
 
     card = teacher.card
     made_by = {"teacher": teacher.fingerprint, "views": views.fingerprint, "labels": card.labels}
-    n_classes, size = len(card.labels), card.head.embedding_size
+    n_classes, size = len(card.labels), teacher.embedding_size
     keys = (n_clips, views.n_views)
     say(f"label: {size_bytes(keys, {'logits': (n_classes,), 'embedding': (size,)}) / 1e6:.1f} MB on disk")
     return TargetStore.create(folder / "label", made_by, keys, n_classes, size)
 
 
-def _answer(teacher: Teacher, keys: Keys, targets: TargetStore, cache: Cached, batch: int) -> int:
+def _answer(teacher: Teaches, keys: Keys, targets: TargetStore, heard: list[Heard], batch: int, keep: bool) -> int:
     """Fill what is empty, in batches that lie the same in every run. -> how many views were answered."""
     from wakesmith.data.targets import EMPTY
     from wakesmith.teachers._encodings import whole_batches
 
     parts = [keys[part] for part in whole_batches(len(keys), batch)]
     todo = [part for part in parts if (targets.state[part[:, 0], part[:, 1]] == EMPTY).any()]
+    if keep and todo:
+        say(f"label: {sum(one.make_room(np.concatenate(todo)) for one in set(heard)) / 1e6:.0f} MB of encodings are kept")
     for part in track(todo, f"label ({batch} each)", total=len(parts), done=len(parts) - len(todo)):
-        logits, embedding = teacher.answer_pooled(cache.states(part))
+        logits, embedding = teacher.answer_pooled([one.states(part, keep) for one in heard])
         targets.write(part[:, 0], part[:, 1], logits.numpy(), embedding.numpy())
+    for one in heard:
+        one.flush()
     targets.stored.flush()
     return sum(len(part) for part in todo)

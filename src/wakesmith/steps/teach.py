@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
-from wakesmith import config, registry
+from wakesmith import config
 from wakesmith.data import classes
 from wakesmith.data.records import Clip
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say
-from wakesmith.teachers._card import CARD, Card, HeadSettings, head_bytes, save_card
+from wakesmith.run import write_json
+from wakesmith.teachers._card import CARD, HeadSettings, save_teacher
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from wakesmith.data.answers import Answers
-    from wakesmith.data.views import ViewStore
     from wakesmith.steps._recipe import Recipe
-    from wakesmith.teachers._base import Encoder
-    from wakesmith.teachers._fit import Encodings
-    from wakesmith.teachers._head import Head
+    from wakesmith.teachers._card import Teacher
+    from wakesmith.teachers._ensemble import Ensemble
+    from wakesmith.teachers._lesson import Lesson
 
-ENCODINGS, VERDICT = "encodings", "gate.json"
+VERDICT = "gate.json"
 
 
 class Settings(config.Settings):
@@ -50,33 +45,44 @@ class Settings(config.Settings):
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
-    """Write folder/teach: encodings/ (cache), head.safetensors, card.json, gate.json. Raises TeacherError at a closed gate."""
-    from wakesmith.data.audio_store import AudioStore
-    from wakesmith.data.views import ViewStore
-    from wakesmith.teachers._encodings import encode, keys_to_teach
+    """Write folder/teach: head.safetensors, card.json, gate.json; of an ensemble, members/<n>-<name>/ in place of the head.
 
+    What the encoders heard is kept in folder/encodings. Raises TeacherError at a closed gate.
+    """
     settings: Settings = recipe.teach
     out = folder / "teach"
     out.mkdir(parents=True, exist_ok=True)
     (out / CARD).unlink(missing_ok=True)  # a stop from here on leaves no teacher that looks whole
-    audio, views = AudioStore.open(folder / "prepare"), ViewStore.open(folder / "views")
-    clips = audio.clips
-    check_labels(clips)
-    encoder: Encoder = registry.build("teachers", recipe.teacher)
-    keys = keys_to_teach(clips, min(settings.views, views.n_views), settings.max_encodings, recipe.seed)
-    store = encode(encoder, views, keys, out / ENCODINGS)
-    train, dev = _split(store, keys, clips, classes.numbers(clips, audio.recordings, recipe.phrases))
-    head, temperature, metrics = train_head(settings, recipe.seed, train, dev, len(classes.names(recipe.phrases)))
-    gate = verdict(settings, metrics)
-    _write_json(out / VERDICT, {**gate, "dev": metrics})
-    say(_told(encoder, metrics, gate))
+    teacher = teach(recipe, lesson_of(recipe, folder))
+    gate = verdict(settings, teacher.card.dev)
+    write_json(out / VERDICT, {**gate, "dev": teacher.card.dev})
+    say(_told(teacher.card.encoder_source, teacher.card.dev, gate))
     if gate["reasons"] and settings.gate == "error":
         raise TeacherError(
             f"teach: the gate is closed: {' '.join(gate['reasons'])} Use another teacher or more data, or set teach.gate to warn."
         )
-    made_by = {"views": views.fingerprint, "seed": recipe.seed, "teach": settings.model_dump(mode="json")}
-    _save(out, recipe, encoder, head, temperature, metrics, gate, made_by, train, views)
+    _save(out, teacher, gate)
     return out
+
+
+def lesson_of(recipe: Recipe, folder: Path) -> Lesson:
+    """What the views of a run folder teach."""
+    from wakesmith.data.audio_store import AudioStore
+    from wakesmith.data.views import ViewStore
+    from wakesmith.teachers import _encodings
+    from wakesmith.teachers._lesson import Lesson
+
+    settings: Settings = recipe.teach
+    audio, views = AudioStore.open(folder / "prepare"), ViewStore.open(folder / "views")
+    clips = audio.clips
+    check_labels(clips)
+    keys = _encodings.keys_to_teach(clips, min(settings.views, views.n_views), settings.max_encodings, recipe.seed)
+    return Lesson(
+        views=views, keys=keys, numbers=classes.numbers(clips, audio.recordings, recipe.phrases)[keys[:, 0]],
+        is_dev=np.array([clips[clip].split == "dev" for clip in keys[:, 0]]), labels=classes.names(recipe.phrases),
+        n_phrases=len(recipe.phrases), encodings=folder / _encodings.FOLDER,
+        made_by={"views": views.fingerprint, "seed": recipe.seed, "teach": settings.model_dump(mode="json")},
+    )  # fmt: skip
 
 
 def check_labels(clips: list[Clip]) -> None:
@@ -91,41 +97,18 @@ def check_labels(clips: list[Clip]) -> None:
             )
 
 
-def _split(
-    store: Answers, keys: npt.NDArray[np.int64], clips: list[Clip], numbers: npt.NDArray[np.int64]
-) -> tuple[Encodings, Encodings]:
-    """Finite encodings of train and of dev, with their class numbers."""
-    import numpy as np
+def teach(recipe: Recipe, lesson: Lesson) -> Teacher | Ensemble:
+    """One encoder with its head, or an ensemble of them; not judged yet."""
+    from wakesmith.teachers import _lesson
+    from wakesmith.teachers._fit import FitSettings
 
-    from wakesmith.data.answers import OK
-    from wakesmith.teachers._encodings import STATES
-    from wakesmith.teachers._fit import Encodings
-
-    labels = numbers[keys[:, 0]]
-    is_dev = np.array([clips[clip].split == "dev" for clip in keys[:, 0]])
-    finite = np.asarray(store.state) == OK
-    bad = int((~finite).sum())
-    if bad > 0.01 * len(keys):
-        raise TeacherError(f"teach: the encoder gave NaN or infinity for {bad} of {len(keys)} views. Use teacher.dtype float32.")
-    states = store.arrays[STATES]
-    train, dev = (np.flatnonzero(finite & chosen) for chosen in (~is_dev, is_dev))
-    return Encodings(states[train], labels[train]), Encodings(states[dev], labels[dev])
-
-
-def train_head(
-    settings: Settings, seed: int, train: Encodings, dev: Encodings, n_classes: int
-) -> tuple[Head, float, dict[str, float]]:
-    """-> trained head, its calibration temperature, metrics on dev after calibration."""
-    from wakesmith.teachers._fit import FitSettings, fit_head, fit_temperature, logits_of, measure
-
+    settings: Settings = recipe.teach
     how = FitSettings(
         epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr, weight_decay=settings.weight_decay,
-        label_smoothing=settings.label_smoothing, patience=settings.patience, seed=seed,
+        label_smoothing=settings.label_smoothing, patience=settings.patience, seed=recipe.seed,
     )  # fmt: skip
-    head = fit_head(settings.head, how, train, dev, n_classes)
-    logits = logits_of(head, dev)
-    temperature = fit_temperature(logits, dev.labels)
-    return head, temperature, measure(logits / temperature, dev.labels)
+    work = _lesson.teach_all if recipe.teacher.name == "ensemble" else _lesson.teach_one
+    return work(lesson, recipe.teacher, settings.head, how)
 
 
 def verdict(settings: Settings, metrics: dict[str, float]) -> dict[str, Any]:
@@ -141,28 +124,18 @@ def verdict(settings: Settings, metrics: dict[str, float]) -> dict[str, Any]:
     return {"policy": settings.gate, "passed": None if settings.gate == "off" else not reasons, "reasons": reasons}
 
 
-def _told(encoder: Encoder, metrics: dict[str, float], gate: dict[str, Any]) -> str:
+def _told(source: str, metrics: dict[str, float], gate: dict[str, Any]) -> str:
     numbers = f"accuracy {metrics['accuracy']:.3f}, wake AUC {metrics['wake_auc']:.4f}, calibration error {metrics['ece']:.3f}"
     outcome = {True: "passed", False: "failed: " + " ".join(gate["reasons"]), None: "off"}[gate["passed"]]
-    return f"teach: {encoder.source}: dev {numbers}; gate {outcome}"
+    return f"teach: {source}: dev {numbers}; gate {outcome}"
 
 
-def _save(
-    out: Path, recipe: Recipe, encoder: Encoder, head: Head, temperature: float, metrics: dict[str, float],
-    gate: dict[str, Any], made_by: dict[str, Any], train: Encodings, views: ViewStore,
-) -> None:  # fmt: skip
-    weights = head_bytes(head)
-    card = Card(
-        teacher=recipe.teacher.model_dump(mode="json"), encoder_fingerprint=encoder.fingerprint(),
-        encoder_source=encoder.source, encoder_licence=encoder.licence, labels=classes.names(recipe.phrases),
-        n_layers=encoder.n_layers, n_segments=int(train.states.shape[2]), hidden_size=encoder.hidden_size,
-        clip_samples=views.n_samples, head=head.settings, head_sha256=hashlib.sha256(weights).hexdigest(), trained=True,
-        calibration_temperature=temperature, dev=metrics, gate=gate, made_by=made_by,
-    )  # fmt: skip
-    save_card(out, card, weights)
+def _save(out: Path, teacher: Teacher | Ensemble, gate: dict[str, Any]) -> None:
+    from wakesmith.teachers import _ensemble
 
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
+    if isinstance(teacher, _ensemble.Ensemble):
+        teacher.card = teacher.card.model_copy(update={"gate": gate})
+        _ensemble.save(out, teacher)
+    else:
+        teacher.card = teacher.card.model_copy(update={"gate": gate})
+        save_teacher(out, teacher)

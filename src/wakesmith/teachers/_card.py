@@ -1,11 +1,15 @@
-"""The teacher bundle: head.safetensors and card.json, which says what the head was trained on and how well it hears."""
+"""The teacher bundle: head.safetensors and card.json, which says what the head was trained on and how well it hears.
+
+An ensemble's bundle holds one such folder a member, and a card with their shares.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from wakesmith.teachers._base import Encoder
     from wakesmith.teachers._head import Head
 
-CARD, HEAD = "card.json", "head.safetensors"
+CARD, HEAD, MEMBERS = "card.json", "head.safetensors", "members"
 
 
 class HeadSettings(config.Settings):
@@ -34,55 +38,111 @@ class HeadSettings(config.Settings):
     accepts rose from 0.86 to 0.92 on 270 recordings of "computer", and from 0.56 to 0.70 in babble of 10 dB (one seed)."""
 
 
-class Card(config.Settings):
-    """What card.json holds."""
+class CardBase(config.Settings):
+    """What every teacher's card.json holds."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     teacher: dict[str, Any]
-    """Settings of the encoder's part."""
-    encoder_fingerprint: str
+    """Settings of the teacher's part."""
     encoder_source: str
     encoder_licence: str
     labels: list[str]
+    clip_samples: int
+    dev: dict[str, float]
+    """Metrics on dev, after calibration."""
+    gate: dict[str, Any]
+    """Policy, verdict, reasons and what was checked; {} for a member of an ensemble, which is judged as a whole."""
+    made_by: dict[str, Any]
+    """Fingerprints of the views, the seed, and the settings of `teach`."""
+
+
+class Card(CardBase):
+    """The card of one encoder with its head."""
+
+    encoder_fingerprint: str
     n_layers: int
     n_segments: int
     hidden_size: int
-    clip_samples: int
     head: HeadSettings
     head_sha256: str
     trained: bool
     calibration_temperature: float = Field(gt=0.0)
     """The head's logits are divided by it; fitted on dev."""
-    dev: dict[str, float]
-    """Metrics on dev, after calibration."""
-    gate: dict[str, Any]
-    """Policy, verdict and reasons."""
-    made_by: dict[str, Any]
-    """Fingerprints of the views, the seed, and the settings of `teach`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that changes an answer."""
+        return _hashed(f"{self.encoder_fingerprint}/{self.head_sha256}/{self.calibration_temperature}")
+
+
+class EnsembleCard(CardBase):
+    """The card of several teachers that answer together; each has a folder of its own under `MEMBERS`."""
+
+    members: list[str] = Field(min_length=2)
+    """Names of their folders, in order."""
+    member_fingerprints: list[str]
+    weights: dict[str, float]
+    """Share of each member in the mean of probabilities."""
+    weights_rule: str
+
+    @property
+    def fingerprint(self) -> str:
+        return _hashed("/".join([*self.member_fingerprints, *map(str, self.weights.values())]))
+
+
+class Teaches(Protocol):
+    """What `label` and live training ask: one encoder with its head, or an ensemble."""
+
+    fingerprint: str
+
+    @property
+    def card(self) -> CardBase: ...
+
+    @property
+    def encoders(self) -> list[Encoder]:
+        """What hears; `answer_pooled` wants the pooled states of each."""
+
+    @property
+    def embedding_size(self) -> int: ...
+
+    def answer_pooled(self, states: Sequence[npt.NDArray[Any]]) -> tuple[Tensor, Tensor]:
+        """One (B, L, S, D) fp16 an encoder -> calibrated logits (B, C), embedding (B, E)."""
+
+    def answer(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N) float32 at 16 kHz -> calibrated logits (B, C), embedding (B, E); the same as through the store of encodings."""
 
 
 class Teacher:
     """A frozen encoder with its trained head. `answer` is what the student imitates."""
 
-    def __init__(self, encoder: Encoder, head: Head, card: Card, fingerprint: str) -> None:
+    def __init__(self, encoder: Encoder, head: Head, card: Card) -> None:
         self.encoder, self.head, self.card = encoder, head.eval().requires_grad_(False), card
-        self.fingerprint = fingerprint
+        self.fingerprint = card.fingerprint
 
-    def pooled(self, samples: Tensor) -> npt.NDArray[Any]:
-        """(B, N) -> (B, L, S, D) fp16: what is cached between encoder and head."""
-        return pooled(self.encoder, samples)
+    @property
+    def encoders(self) -> list[Encoder]:
+        return [self.encoder]
 
-    def answer_pooled(self, states: npt.NDArray[Any]) -> tuple[Tensor, Tensor]:
-        """(B, L, S, D) fp16 -> calibrated logits (B, C), embedding (B, E)."""
+    @property
+    def embedding_size(self) -> int:
+        return self.card.head.embedding_size
+
+    def answer_pooled(self, states: Sequence[npt.NDArray[Any]]) -> tuple[Tensor, Tensor]:
+        """[(B, L, S, D) fp16] -> calibrated logits (B, C), embedding (B, E)."""
         import torch
 
+        (own,) = states
         with torch.no_grad():
-            logits, embedding = self.head(torch.from_numpy(states).float())
+            logits, embedding = self.head(torch.from_numpy(own).float())
         return logits / self.card.calibration_temperature, embedding
 
     def answer(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N) float32 at 16 kHz -> calibrated logits (B, C), embedding (B, E); the same as through the cache."""
-        return self.answer_pooled(self.pooled(samples))
+        """(B, N) float32 at 16 kHz -> calibrated logits (B, C), embedding (B, E)."""
+        return self.answer_pooled([pooled(self.encoder, samples)])
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def pooled(encoder: Encoder, samples: Tensor) -> npt.NDArray[Any]:
@@ -99,15 +159,25 @@ def head_bytes(head: Head) -> bytes:
     return save({name: tensor.contiguous() for name, tensor in sorted(head.state_dict().items())})
 
 
-def save_card(folder: Path, card: Card, weights: bytes) -> None:
+def save_teacher(folder: Path, teacher: Teacher) -> None:
     """Write the head, then the card that names its hash: aside and renamed."""
-    for name, data in ((HEAD, weights), (CARD, (json.dumps(card.model_dump(mode="json"), indent=1) + "\n").encode())):
-        aside = folder / f"{name}.part"
-        aside.write_bytes(data)
-        aside.replace(folder / name)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_aside(folder / HEAD, head_bytes(teacher.head))
+    save_card(folder, teacher.card)
 
 
-def load_card(folder: Path) -> Card:
+def save_card(folder: Path, card: CardBase) -> None:
+    write_aside(folder / CARD, (json.dumps(card.model_dump(mode="json"), indent=1) + "\n").encode())
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """What a name holds is always whole."""
+    aside = path.with_name(path.name + ".part")
+    aside.write_bytes(data)
+    aside.replace(path)
+
+
+def load_card(folder: Path) -> Card | EnsembleCard:
     """Raises TeacherError when there is no card, or one that does not fit."""
     path = folder / CARD
     try:
@@ -116,19 +186,29 @@ def load_card(folder: Path) -> Card:
         raise TeacherError(f"{folder}: no trained teacher here. Run `teach` first.") from error
     except ValueError as error:
         raise TeacherError(f"{path}: not JSON ({error}). Run `teach` again.") from error
+    kind = EnsembleCard if isinstance(data, dict) and "members" in data else Card
     try:
-        return config.parse(Card, data, str(path))  # type: ignore[no-any-return]
+        return config.parse(kind, data, str(path))  # type: ignore[no-any-return]
     except ConfigError as error:
         raise TeacherError(f"{error} Run `teach` again.") from error
 
 
-def load_teacher(folder: Path) -> Teacher:
+def load_teacher(folder: Path) -> Teaches:
     """The teacher that `teach` left. Raises TeacherError when it is untrained, or head or encoder changed since."""
+    card = load_card(folder)
+    if isinstance(card, EnsembleCard):
+        from wakesmith.teachers import _ensemble
+
+        return _ensemble.load(folder, card)
+    return load_single(folder, card)
+
+
+def load_single(folder: Path, card: Card) -> Teacher:
+    """One encoder with its head."""
     from safetensors.torch import load
 
     from wakesmith.teachers._head import Head
 
-    card = load_card(folder)
     if not card.trained:
         raise TeacherError(f"{folder}: the head was never trained, its answers mean nothing. Run `teach` first.")
     try:
@@ -142,7 +222,4 @@ def load_teacher(folder: Path) -> Teacher:
         raise TeacherError(f"{folder}: the head was trained on another encoder than {encoder.source} is now. Run `teach` again.")
     head = Head(card.head, card.n_layers, card.n_segments, card.hidden_size, len(card.labels))
     head.load_state_dict(load(weights))
-    fingerprint = hashlib.sha256(
-        f"{card.encoder_fingerprint}/{card.head_sha256}/{card.calibration_temperature}".encode()
-    ).hexdigest()[:32]
-    return Teacher(encoder, head, card, fingerprint)
+    return Teacher(encoder, head, card)

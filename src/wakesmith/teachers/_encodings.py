@@ -1,8 +1,8 @@
-"""Encodings of chosen (clip, view) keys, made once and kept between encoder and head."""
+"""Pooled encodings by (clip, view), heard once and kept in the run folder: for the head, for another head, for an ensemble."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from wakesmith.data import answers
-from wakesmith.data.answers import Answers
 from wakesmith.data.records import UNLABELLED, Clip
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
     from wakesmith.data.views import ViewStore
     from wakesmith.teachers._base import Encoder
 
-STATES, KEYS = "states", "keys.npy"
+FOLDER = "encodings"
+"""Inside the run folder, beside the steps: what was heard outlives the settings of the head."""
+STATES = "states"
 Keys = npt.NDArray[np.int64]
+States = npt.NDArray[np.float16]
 
 
 def keys_to_teach(clips: list[Clip], n_views: int, most: int, seed: int) -> Keys:
@@ -58,49 +60,73 @@ def read_views(views: ViewStore, keys: Keys) -> npt.NDArray[np.float32]:
     return np.stack([views.read(int(clip), int(view)) for clip, view in keys])
 
 
-def encode(encoder: Encoder, views: ViewStore, keys: Keys, folder: Path, batch: int = 32) -> Answers:
-    """Fill the store in `folder` with the pooled encodings of the keys, in their order; what is there is not made again."""
-    import torch
+class Heard:
+    """What one encoder heard of the views: a store of (n_clips, K) keys, empty until asked. (B, 2) keys -> (B, L, S, D) fp16.
 
-    first = pooled(encoder, torch.from_numpy(read_views(views, keys[:1])))
-    shapes = {STATES: tuple(first.shape[1:])}
-    made_by = {"encoder": encoder.fingerprint(), "views": views.fingerprint, "keys": answers.fingerprint_of(keys)}
-    store = answers.create(folder, made_by, (len(keys),), shapes)
-    np.save(folder / KEYS, keys)
-    todo = [part for part in whole_batches(len(keys), batch) if (store.state[part] == answers.EMPTY).any()]
-    if todo:
-        say(f"teach: {len(keys)} encodings, {answers.size_bytes((len(keys),), shapes) / 1e6:.0f} MB on disk")
-    done = -(-len(keys) // batch) - len(todo)
-    for part in track(todo, f"teach: hear ({batch} each)", total=done + len(todo), done=done):
-        states = pooled(encoder, torch.from_numpy(read_views(views, keys[part])))
-        store.write((np.arange(len(keys))[part],), **{STATES: states})
-    store.flush()
-    return store
+    The folder is named after the encoder. Other views are a miss: the store then starts empty.
+    """
 
-
-class Cached:
-    """Pooled encodings by key: those in `folder` (same encoder, same views) are read, the others are heard."""
-
-    def __init__(self, folder: Path, encoder: Encoder, views: ViewStore) -> None:
+    def __init__(self, root: Path, encoder: Encoder, views: ViewStore) -> None:
         self.encoder, self.views = encoder, views
-        self.rows: dict[tuple[int, int], int] = {}
-        if not (folder / answers.MANIFEST).exists():
-            return
-        self.store = answers.open_whole(folder, "encodings")
-        made_by = self.store.manifest["made_by"]
-        if (made_by["encoder"], made_by["views"]) == (encoder.fingerprint(), views.fingerprint):
-            whole = self.store.state == answers.OK
-            self.rows = {(int(clip), int(view)): row for row, (clip, view) in enumerate(np.load(folder / KEYS)) if whole[row]}
+        self._made_by = {"encoder": encoder.fingerprint(), "views": views.fingerprint}
+        self.folder = root / self._made_by["encoder"][:16]
+        self._keys = (views.n_clips, views.n_views)
+        self.store = answers.taken_up(self.folder, self._made_by, self._keys)
 
-    def states(self, keys: Keys) -> npt.NDArray[np.float16]:
-        """(B, 2) keys -> (B, L, S, D)."""
+    def state(self, keys: Keys) -> npt.NDArray[np.uint8]:
+        """(B,): EMPTY, OK or NON_FINITE."""
+        return np.zeros(len(keys), np.uint8) if self.store is None else self.store.state[keys[:, 0], keys[:, 1]]
+
+    def make_room(self, keys: Keys) -> int:
+        """Lay the store out for keys that will be kept. -> bytes they will take. Raises DataError when the disk has no room."""
         import torch
 
-        rows = [self.rows.get((int(clip), int(view)), -1) for clip, view in keys]
-        unheard = [at for at, row in enumerate(rows) if row < 0]
-        if len(unheard) == len(rows):
-            return pooled(self.encoder, torch.from_numpy(read_views(self.views, keys)))
-        states = np.array(self.store.arrays[STATES][rows])  # what stands at -1 is replaced
-        if unheard:
-            states[unheard] = pooled(self.encoder, torch.from_numpy(read_views(self.views, keys[unheard])))
+        todo = keys[self.state(keys) == answers.EMPTY]
+        if self.store is None:  # what the encoder makes of one view says how large an entry is
+            entry = pooled(self.encoder, torch.from_numpy(read_views(self.views, keys[:1]))).shape[1:]
+            self.store = answers.create(self.folder, self._made_by, self._keys, {STATES: entry}, most=len(todo))
+        needed = answers.size_bytes((len(todo),), self.store.manifest["arrays"])
+        answers.check_room(self.folder, needed)
+        return needed
+
+    def states(self, keys: Keys, keep: bool = False) -> States:
+        """(B, 2) keys -> (B, L, S, D): read where known, heard elsewhere. What was not finite when it was kept comes as NaN.
+
+        `keep` writes what was heard (after `make_room`). The last bit of a state may depend on which clips are heard together,
+        so batches must lie the same in every run where bytes matter.
+        """
+        import torch
+
+        known = self.state(keys)
+        if self.store is None or not known.any():
+            states = pooled(self.encoder, torch.from_numpy(read_views(self.views, keys)))
+        else:
+            states = self.store.arrays[STATES][keys[:, 0], keys[:, 1]]
+            states[known == answers.NON_FINITE] = np.nan
+            if (unheard := known == answers.EMPTY).any():
+                states[unheard] = pooled(self.encoder, torch.from_numpy(read_views(self.views, keys[unheard])))
+        if keep and (new := known == answers.EMPTY).any():
+            assert self.store is not None, "make_room comes before what is kept"
+            self.store.write((keys[new, 0], keys[new, 1]), **{STATES: states[new]})
         return states
+
+    def fill(self, keys: Keys, batch: int = 32) -> None:
+        """Hear and keep all of the keys that are not known yet."""
+        needed = self.make_room(keys)
+        parts = [keys[part] for part in whole_batches(len(keys), batch)]
+        todo = [part for part in parts if (self.state(part) == answers.EMPTY).any()]
+        if todo:
+            say(f"teach: {len(keys)} encodings, {needed / 1e6:.0f} MB more on disk")
+        for part in track(todo, f"teach: hear ({batch} each)", total=len(parts), done=len(parts) - len(todo)):
+            self.states(part, keep=True)
+        self.flush()
+
+    def flush(self) -> None:
+        if self.store is not None:
+            self.store.flush()
+
+
+def heard_by(encoders: Sequence[Encoder], root: Path, views: ViewStore) -> list[Heard]:
+    """One `Heard` for each encoder; encoders that are the same share one."""
+    found: dict[str, Heard] = {}
+    return [found.setdefault(encoder.fingerprint(), Heard(root, encoder, views)) for encoder in encoders]

@@ -16,8 +16,6 @@ from wakesmith.progress import track
 from wakesmith.teachers._card import HeadSettings
 from wakesmith.teachers._head import Head
 
-N_BINS = 15
-
 
 @dataclass(frozen=True)
 class Encodings:
@@ -121,33 +119,3 @@ def fit_temperature(logits: Tensor, labels: npt.NDArray[np.int64], lowest: float
     tried = np.geomspace(lowest, highest, 301)
     losses = [float(nn.functional.cross_entropy(logits / float(t), wanted)) for t in tried]
     return float(tried[int(np.argmin(losses))])
-
-
-def measure(logits: Tensor, labels: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Of calibrated logits (N, C): accuracy, balanced accuracy, majority baseline, AUC of wake against the rest, ECE, NLL."""
-    probabilities = logits.double().softmax(dim=-1).numpy()
-    answers = probabilities.argmax(axis=1)
-    right = answers == labels
-    return {
-        "accuracy": float(right.mean()),
-        "balanced_accuracy": float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
-        "majority_accuracy": float(np.bincount(labels).max() / len(labels)),
-        "wake_auc": auc(probabilities[labels == 0, 0], probabilities[labels != 0, 0]),
-        "ece": ece(probabilities.max(axis=1), right),
-        "nll": float(nn.functional.cross_entropy(logits, torch.from_numpy(labels))),
-        "n_clips": float(len(labels)),
-    }
-
-
-def auc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) -> float:
-    """Chance that a positive scores above a negative; ties count half."""
-    ordered = np.sort(negative)
-    below, upto = np.searchsorted(ordered, positive, "left"), np.searchsorted(ordered, positive, "right")
-    return float((below + upto).mean() / (2 * len(ordered)))
-
-
-def ece(confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> float:
-    """Expected calibration error over 15 equal bins of confidence."""
-    bins = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
-    gaps = [abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
-    return float(sum(gaps))
