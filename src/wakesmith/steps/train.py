@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from wakesmith import config, registry, run as record
+from wakesmith import config, registry
+from wakesmith import run as record
 from wakesmith.data import classes
 from wakesmith.data.records import LABELS
 from wakesmith.run import write_json

@@ -33,10 +33,10 @@ class GroupedBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         parts = []
-        for group in x.split(group_sizes(len(x))):
-            statistics = x.new_zeros(2, self.num_features)
+        for group in torch.split(x, group_sizes(len(x))):
+            mean, var = statistics = x.new_zeros(2, self.num_features)
             parts.append(
-                nn.functional.batch_norm(group, *statistics, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+                nn.functional.batch_norm(group, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
             )
             self.seen.append(statistics)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -52,9 +52,9 @@ def fold(model: nn.Module) -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         flat = torch.cat([mean.flatten() for mean in means])
         torch.distributed.all_reduce(flat)
-        pieces = (flat / torch.distributed.get_world_size()).split([mean.numel() for mean in means])
+        pieces = torch.split(flat / torch.distributed.get_world_size(), [mean.numel() for mean in means])
         means = [piece.view_as(mean) for piece, mean in zip(pieces, means, strict=True)]
-    running = [buffer for layer in layers for buffer in (layer.running_mean, layer.running_var)]
+    running = [buffer for layer in layers for buffer in (layer.running_mean, layer.running_var) if buffer is not None]
     torch._foreach_lerp_(running, [row for mean in means for row in mean], layers[0].momentum or 0.0)
     for layer in layers:
         layer.forget()
