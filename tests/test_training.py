@@ -279,5 +279,5 @@ def test_what_is_told_of_a_step(tmp_path):
 
 
 def test_alphas_that_leave_less_than_nothing_for_the_labels_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="alphas add up to 1.80"):
+    with pytest.raises(ConfigError, match=r"alphas add up to 1\.80"):
         trainer(tmp_path, targets(), losses=[("cross_entropy", {}), ("kd", {}), ("logit_standard", {})])

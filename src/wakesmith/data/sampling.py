@@ -1,4 +1,4 @@
-"""Which clip and which view comes when, and by which chance it is perturbed: balanced over classes, decided by (seed, epoch) alone.
+"""Which clip and which view comes when, and the chance that perturbs it: balanced over classes, decided by (seed, epoch) alone.
 
 So a resumed run goes on as it would have, and neither the micro-batch nor the number of processes changes what a row hears.
 """
@@ -28,8 +28,8 @@ class Row(NamedTuple):
 class BalancedSampler(Sampler[Row]):
     """The rows of one epoch, every class with its share of them.
 
-    labels: (n_clips,) class numbers, -1 for unlabelled clips. shares: one a class, used as ratios among the classes that are there;
-    `unlabelled_share` of the epoch's rows are drawn from the unlabelled clips, when there are any.
+    labels: (n_clips,) class numbers, -1 for unlabelled clips. shares: one a class, used as ratios among the classes that are
+    there; `unlabelled_share` of the epoch's rows are drawn from the unlabelled clips, when there are any.
     """
 
     def __init__(

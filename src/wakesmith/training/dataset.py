@@ -24,7 +24,7 @@ class Answered(Protocol):
     """Where teacher answers come from."""
 
     def batch(self, clips: npt.NDArray[np.intp], views: npt.NDArray[np.intp]) -> dict[str, np.ndarray]:
-        """(B,), (B,) -> teacher_logits (B, C), teacher_embedding (B, E), teacher_state (B,); or the samples (B, N) for a live one."""
+        """(B,), (B,) -> teacher_logits (B, C), teacher_embedding (B, E), teacher_state (B,); or samples (B, N) for a live one."""
 
 
 class Rows(Dataset[Any]):

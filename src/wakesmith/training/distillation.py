@@ -94,7 +94,7 @@ class DistillationTrainer(Trainer):
         return torch.stack(list(terms.values())).sum()
 
     def _tell(self, terms: dict[str, Tensor], embedding: Tensor, answers: Answers) -> None:
-        """Share of each term in the gradient at the student's embedding, the last that all terms pass (GradNorm, arXiv 1711.02257)."""
+        """Share of each term in the gradient at the student's embedding, which all terms pass (GradNorm, arXiv 1711.02257)."""
         norms = {}
         for name, term in terms.items():
             found = torch.autograd.grad(term, embedding, retain_graph=True, allow_unused=True)[0] if term.requires_grad else None

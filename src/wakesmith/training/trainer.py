@@ -8,6 +8,7 @@ whole batch in all processes, so that micro-batch and process count change nothi
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shutil
 import time
@@ -67,8 +68,9 @@ class Trainer(transformers.Trainer):
         self.n_batches, self.waited_s, self.since = 0, 0.0, time.perf_counter()
         self.all_rows, self.all_s = 0, 0.0
         self.counts: dict[str, float] = {}
+        collator: Any = as_it_is
         super().__init__(
-            learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=as_it_is
+            learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=collator
         )
         self.loss_is_scaled_for_ga = True
         student = learner.student.state_dict()
@@ -118,7 +120,7 @@ class Trainer(transformers.Trainer):
         model.train()
         self.begin(inputs)
         pieces = cut(inputs, self.micro_batch)
-        total = torch.zeros((), device=self.args.device)
+        total: Tensor = torch.zeros((), device=self.args.device)
         for number, piece in enumerate(pieces, start=1):
             apart = contextlib.nullcontext() if number == len(pieces) else self.accelerator.no_sync(model)
             with apart, self.compute_loss_context_manager():
@@ -172,7 +174,7 @@ class Trainer(transformers.Trainer):
 
     def term(self, part: Loss, answers: Answers, n_rows: float) -> Tensor:
         """One loss: the sum over these rows by the rows of the whole batch, times its weight. Noted for the log unweighted."""
-        mean = part(answers, self.moment).sum() / n_rows
+        mean: Tensor = part(answers, self.moment).sum() / n_rows
         if self.learner.training:
             name = type(part).__name__
             self.sums[name] = self.sums.get(name, 0.0) + mean.detach()
@@ -244,7 +246,7 @@ def cut(inputs: Batch, most_rows: int) -> list[Batch]:
     if not most_rows or most_rows >= n_rows:
         return [inputs]
     ends = [*range(0, n_rows - n_rows % GROUP_ROWS, most_rows), n_rows]
-    return [{name: value[a:b] for name, value in inputs.items()} for a, b in zip(ends, ends[1:], strict=False)]
+    return [{name: value[a:b] for name, value in inputs.items()} for a, b in itertools.pairwise(ends)]
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
