@@ -68,6 +68,21 @@ def a_report(hours: float = 8.0, count: int = 3, **changes: Any) -> dict[str, An
     return {**plain, **changes}
 
 
+def measures(**changes: float) -> dict[str, float]:
+    plain = {
+        "accuracy": 0.912, "balanced_accuracy": 0.874, "majority_accuracy": 0.513, "chance_accuracy": 0.25, "wake_auc": 0.9876,
+        "ece": 0.0213, "nll": 0.3141, "frr": 0.063, "fa_per_hour": 0.5, "fa_hours": 3.2, "n_clips": 1234.0,
+    }  # fmt: skip
+    return {**plain, **changes}
+
+
+def compared(teacher: dict[str, float] | None, student: dict[str, float] | None) -> dict[str, Any]:
+    made = a_report()
+    for side, dev in (("teacher", teacher), ("student", student)):
+        made[side] |= {} if dev is None else {"dev": dev}
+    return made
+
+
 class Tags(HTMLParser):
     """Raises AssertionError at a tag that closes another."""
 
@@ -219,3 +234,42 @@ def test_a_student_without_teacher_training_log_or_near_misses_is_reported_too()
 
 def test_hashes_are_not_for_people():
     assert "ab" * 32 not in report.html(a_report())
+
+
+def test_teacher_and_student_stand_side_by_side_in_page_and_terminal():
+    made = compared(measures(), measures(accuracy=0.801, frr=0.251, n_clips=1230.0))
+
+    for text in (report.table(made), seen(made)):
+        assert "dev views, clip by clip (not test)" in text
+        assert "teacher: moonshine" in text
+        assert "student: ds_cnn" in text
+        for figure in ("91.2 %", "80.1 %", "87.4 %", "51.3 %", "0.9876", "0.021", "0.314", "1234", "1230"):
+            assert figure in text
+        assert "6.3 % at 0.5 false accepts/h" in text
+        assert "25.1 % at 0.5 false accepts/h" in text
+
+
+def test_what_stands_side_by_side_is_not_told_again_of_the_teacher():
+    assert seen(compared(measures(), measures())).count("0.9876") == 2
+    assert "dev.wake_auc" not in seen(compared(measures(), measures()))
+    assert "dev.wake_auc" in seen(compared(measures(), None))
+
+
+@pytest.mark.parametrize(("teacher", "student"), [(measures(), None), (None, measures()), (None, None)])
+def test_one_side_alone_is_not_compared(teacher, student):
+    made = compared(teacher, student)
+
+    assert "clip by clip" not in report.table(made) + seen(made)
+
+
+def test_a_plain_run_is_not_compared():
+    made = compared(measures(), measures())
+    made["teacher"] = None
+
+    assert "clip by clip" not in report.table(made) + seen(made)
+
+
+def test_a_miss_rate_at_fewer_hours_than_one_false_accept_takes_is_a_bound():
+    made = compared(measures(), measures(fa_hours=1.9))
+
+    assert "6.3 % at 0.5 false accepts/h  6.3 % at 0.5 false accepts/h (bound)" in report.table(made)

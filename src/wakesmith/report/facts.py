@@ -1,0 +1,136 @@
+"""What the terminal and the page both say of a report: its checks, its warnings, its rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wakesmith.errors import DataError
+
+Row = list[str]
+SHARE_HEAD = ["missed", "FRR", "95 % interval"]
+RATE_HEAD = ["FA/h on dev", "threshold", "FRR clean", "FRR all conditions", "false accepts on test"]
+VOICES = ("espeak", "kokoro", "hibari", "piper", "command")
+
+
+def check(report: dict[str, Any]) -> None:
+    """Refuse figures of dev, on which the threshold was chosen, where test is promised. Raises DataError."""
+    for split in ("dev", "test"):
+        found = report[split].get("split")
+        if found != split:
+            raise DataError(f"report: the figures under '{split}' come from '{found}'. Evaluate again: wakesmith evaluate RUN")
+    shared = sorted(report["dev"]["by_recording"].keys() & report["test"]["by_recording"].keys())
+    if shared:
+        raise DataError(f"report: recording '{shared[0]}' is in dev and in test ({len(shared)} are). Prepare and evaluate again.")
+
+
+def warnings(report: dict[str, Any]) -> list[str]:
+    """What a reader must know before believing a figure."""
+    test, dev, told = report["test"], report["dev"], []
+    rate = report["operating_point"]["target_fa_per_hour"]
+    if dev["hours"] * rate < 1:
+        told.append(
+            f"Dev holds {dev['hours']:.2f} h of negatives: too few to choose a threshold for {rate:g} false accepts an hour. "
+            "It lies just over the loudest one."
+        )
+    if test["hours"] < 3 / rate:
+        told.append(
+            f"Test holds {test['hours']:.2f} h of negatives: a rate of {rate:g} an hour would show itself surely only in "
+            f"{3 / rate:.0f} h or more."
+        )
+    if all(row["source"] in VOICES for row in report["sources"]):
+        told.append(
+            "Every phrase of the test was said by a synthetic voice. Real voices are missed more often: give recordings with "
+            "--test-recordings."
+        )
+    return told
+
+
+def method(report: dict[str, Any]) -> str:
+    """What a miss, a false accept and the threshold are here."""
+    point = report["operating_point"]
+    return (
+        "The shipped bundle ran through the runtime over continuous audio. A phrase is heard when the smoothed score "
+        "reaches the threshold between its start and shortly after its end; noise or babble lies under the phrases at the "
+        f"level named. False accepts are detections in other speech and noise, {point['refractory_s']:g} s apart at least; "
+        f"near misses are counted apart. Threshold and smoothing were chosen on {point['chosen_on']}, and applied to test "
+        "unchanged. Where those hours are too few for one event at a rate, the threshold lies just over the loudest "
+        "negative of dev, and is a bound, not an estimate. It never goes under a floor (evaluate.threshold_floor): a "
+        "quiet hour says little about the next hundred. FRR intervals are Wilson's, rates have exact Poisson intervals, "
+        "both of 95 %; with no event at all the upper end is one-sided."
+    )
+
+
+def made_of(report: dict[str, Any]) -> str:
+    student, teacher = report["student"], report["teacher"]
+    taught = f", distilled from {teacher_name(teacher)}" if teacher else ", trained without a teacher"
+    return f"{student['name']}, {student['parameters']:,} parameters, {student['bytes'] / 1024:.0f} KB{taught}"
+
+
+def teacher_name(card: dict[str, Any]) -> str:
+    """The part's name, as the teacher's card has it."""
+    return str(card["teacher"]["name"])
+
+
+def condition_row(row: dict[str, Any]) -> Row:
+    return [row["name"], f"{row['missed']} of {row['n']}", percent(row["frr"]), interval(row)]
+
+
+def interval(row: dict[str, Any]) -> str:
+    return f"{percent(row['low'])} to {percent(row['high'])}"
+
+
+def near_misses_fired(report: dict[str, Any]) -> tuple[int, int]:
+    """Near misses of test at or over the shipped threshold, and all of them."""
+    return sum(row["fired"] for row in report["near_misses"]), sum(row["n"] for row in report["near_misses"])
+
+
+def source_row(row: dict[str, Any]) -> Row:
+    return condition_row({"name": row["source"], **row})
+
+
+def rate_row(row: dict[str, Any]) -> Row:
+    bound = " (bound)" if row["is_bound"] else ""
+    return [
+        f"{row['target_fa_per_hour']:g}{bound}", f"{row['threshold']:.3f}", percent(row["clean"]["frr"]),
+        percent(row["all_conditions"]["frr"]), rate_text(row["false_accepts"]),
+    ]  # fmt: skip
+
+
+def rate_text(rate: dict[str, Any]) -> str:
+    if rate["count"] == 0:
+        return f"0 in {rate['hours']:.2f} h (under {rate['high']:.2f}/h with 95 %)"
+    return f"{rate['count']} in {rate['hours']:.2f} h = {rate['per_hour']:.2f}/h ({rate['low']:.2f} to {rate['high']:.2f})"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+_MEASURES: list[tuple[str, str, Callable[[float], str]]] = [
+    ("accuracy", "accuracy", percent),
+    ("balanced accuracy", "balanced_accuracy", percent),
+    ("always the commonest class", "majority_accuracy", percent),
+    ("wake phrase against all else (AUC)", "wake_auc", "{:.4f}".format),
+    ("calibration error (ECE)", "ece", "{:.3f}".format),
+    ("negative log likelihood", "nll", "{:.3f}".format),
+]
+
+
+def side_by_side(report: dict[str, Any]) -> list[Row]:
+    """Teacher and student on the views of dev, a head and a row for each measure; [] where only one was measured."""
+    teacher, student = report["teacher"], report["student"]
+    if not teacher or "dev" not in teacher or "dev" not in student:
+        return []
+    sides = [teacher["dev"], student["dev"]]
+    measured = [[label, *(shown(side[key]) for side in sides)] for label, key, shown in _MEASURES]
+    return [
+        ["dev views, clip by clip (not test)", f"teacher: {teacher_name(teacher)}", f"student: {student['name']}"],
+        *measured, ["missed (FRR)", *map(_miss_text, sides)], ["clips", *(f"{side['n_clips']:.0f}" for side in sides)],
+    ]  # fmt: skip
+
+
+def _miss_text(side: dict[str, Any]) -> str:
+    # Clips that together last less than one false accept takes at this rate: not one of them may pass.
+    bound = " (bound)" if "fa_hours" in side and side["fa_hours"] * side["fa_per_hour"] < 1 else ""
+    return f"{percent(side['frr'])} at {side['fa_per_hour']:g} false accepts/h{bound}"

@@ -1,0 +1,45 @@
+"""The main figures of the test split, for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wakesmith.report.facts import (
+    RATE_HEAD,
+    SHARE_HEAD,
+    Row,
+    check,
+    condition_row,
+    near_misses_fired,
+    rate_row,
+    rate_text,
+    side_by_side,
+    source_row,
+)
+
+
+def table(report: dict[str, Any]) -> str:
+    """The main figures of the test split, for a terminal. Raises DataError as `check` does."""
+    check(report)
+    test, point = report["test"], report["operating_point"]
+    lines = [
+        f"'{report['phrase']}': {report['student']['name']}, {report['student']['parameters']:,} parameters, "
+        f"{report['student']['bytes'] / 1024:.0f} KB; threshold {point['threshold']:.3f} (chosen on {point['chosen_on']})",
+        "",
+        *_aligned([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
+        "",
+        *_aligned([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
+        "",
+        f"At the shipped threshold, test: {rate_text(test['false_accepts'])}.",
+        "Near misses that fire: {} of {}.".format(*near_misses_fired(report)),
+    ]
+    if len(report["sources"]) > 1:
+        lines += ["", *_aligned([["clean, by source", *SHARE_HEAD], *map(source_row, report["sources"])])]
+    if compared := side_by_side(report):
+        lines += ["", *_aligned(compared)]
+    return "\n".join(lines)
+
+
+def _aligned(rows: list[Row]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
