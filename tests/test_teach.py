@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,8 +13,9 @@ from wakesmith.audio import to_int16
 from wakesmith.config import part
 from wakesmith.data.records import LABELS, Clip, Recording, save_jsonl
 from wakesmith.data.targets import OK, TargetStore
-from wakesmith.errors import TeacherError
+from wakesmith.errors import DataError, TeacherError
 from wakesmith.steps import label, teach
+from wakesmith.teachers._card import HeadSettings
 
 torch.set_num_threads(1)
 N_SAMPLES, N_VIEWS = 24_000, 3
@@ -70,9 +72,10 @@ def whisper(tmp_path_factory):
     return part("teachers", "whisper", path=str(folder))
 
 
-def recipe(whisper, **options):
+def recipe(whisper, keep_encodings=False, **options):
     few = {"batch_size": 16, "lr": 3e-3, "epochs": 20, "patience": 20, **options}
-    return SimpleNamespace(seed=3, phrases=["wake"], teacher=whisper, teach=teach.Settings(**few), label=label.Settings(batch=8))
+    labelling = label.Settings(batch=8, keep_encodings=keep_encodings)
+    return SimpleNamespace(seed=3, phrases=["wake"], teacher=whisper, teach=teach.Settings(**few), label=labelling)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +140,84 @@ def test_interrupted_labelling_goes_on_and_ends_in_the_same_bytes(taught):
 
     assert 0 < answered < 140
     assert bytes_of(taught / "label", *names) == whole
+
+
+def silence(folder):
+    """From now on an encoder that is asked hears nothing, though the views go by the same fingerprint."""
+    np.save(folder / "views" / "views.npy", np.zeros((64, N_VIEWS, N_SAMPLES), np.int16))
+
+
+def heard(folder):
+    """(n_clips, K) state of the one store of encodings."""
+    (store,) = (folder / "encodings").iterdir()
+    return np.load(store / "state.npy")
+
+
+def test_another_head_and_fewer_keys_hear_nothing_again(taught, whisper, tmp_path):
+    shutil.copytree(taught, tmp_path, dirs_exist_ok=True)
+    silence(tmp_path)
+    before = heard(tmp_path)
+
+    teach.run(recipe(whisper, head=HeadSettings(embedding_size=32), max_encodings=30, gate="off"), tmp_path)
+
+    assert json.loads((tmp_path / "teach" / "card.json").read_text())["dev"]["wake_auc"] > 0.9
+    np.testing.assert_array_equal(heard(tmp_path), before)
+    assert before[:, 2].sum() == 0
+
+
+def test_what_labelling_keeps_is_not_heard_again_and_gives_the_same_bytes(taught, whisper, tmp_path):
+    shutil.copytree(taught, tmp_path, dirs_exist_ok=True)
+    names = ("logits.npy", "embedding.npy", "state.npy")
+
+    for quiet in (False, True):
+        shutil.rmtree(tmp_path / "label")
+        if quiet:
+            silence(tmp_path)
+        label.run(recipe(whisper, keep_encodings=not quiet), tmp_path)
+
+        assert bytes_of(tmp_path / "label", *names) == bytes_of(taught / "label", *names)
+    assert (heard(tmp_path) == TargetStore.open(tmp_path / "label").state).all()
+
+
+def test_labelling_keeps_no_encodings_unless_asked(taught):
+    assert heard(taught)[:, 2].sum() == 0
+
+
+def test_other_views_start_from_no_encodings(taught, whisper, tmp_path):
+    shutil.copytree(taught, tmp_path, dirs_exist_ok=True)
+    silence(tmp_path)
+    (tmp_path / "views" / "manifest.json").write_text(json.dumps({"fingerprint": "other"}))
+
+    with pytest.raises(TeacherError, match="the gate is closed"):
+        teach.run(recipe(whisper, epochs=1), tmp_path)
+
+
+def test_the_store_of_encodings_takes_the_disk_of_what_was_heard(tmp_path):
+    from wakesmith.data import answers
+
+    store = answers.create(tmp_path / "store", {}, (1_000_000, 1000), {"states": (16, 4)}, most=1)
+    store.write((np.array([5]), np.array([7])), states=np.ones((1, 16, 4), np.float16))
+    store.flush()
+
+    assert (tmp_path / "store" / "states.npy").stat().st_blocks * 512 < 100_000
+    with pytest.raises(DataError, match="Make room"):
+        answers.create(tmp_path / "store2", {}, (10**12, 1000), {"states": (16, 4)})
+
+
+def test_encodings_that_are_not_finite_stay_so_without_hearing_again(taught, whisper, tmp_path):
+    from wakesmith.data.views import ViewStore
+    from wakesmith.registry import build
+    from wakesmith.teachers._encodings import Heard
+
+    views, keys = ViewStore.open(taught / "views"), np.array([[0, 0], [1, 0]])
+    store = Heard(tmp_path, build("teachers", whisper), views)
+    store.fill(keys)
+    store.store.write((np.array([1]), np.array([0])), states=np.full((1, *store.store.arrays["states"].shape[2:]), np.inf))
+
+    states = store.states(keys, keep=True)
+
+    assert np.isfinite(states[0]).all()
+    assert np.isnan(states[1]).all()
 
 
 def test_the_same_seed_teaches_the_same_head(taught, whisper, tmp_path):
