@@ -103,6 +103,14 @@ def test_our_own_file_tells_classes_and_preparation(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["teacher.safetensors"]
 
 
+def test_the_same_weights_give_the_same_bytes(tmp_path):
+    def written():
+        _checkpoints.save(tmp_path / "a.safetensors", WEIGHTS, LABELS, {"rate_hz": 16_000, "normalise": False})
+        return (tmp_path / "a.safetensors").read_bytes()
+
+    assert len({written() for _ in range(8)}) == 1
+
+
 def test_safetensors_without_our_metadata_tell_nothing(tmp_path):
     save_file(WEIGHTS, tmp_path / "a.safetensors", {"format": "pt"})
 
@@ -128,7 +136,7 @@ def test_a_crafted_pickle_never_runs(place, tmp_path):
             return open, (str(target), "w")
 
     torch.save(Crafted() if place == "alone" else {"state_dict": WEIGHTS, "extra": Crafted()}, tmp_path / "a.pt")
-    (tmp_path / "raw.pt").write_bytes(pickle.dumps(Crafted()))
+    (tmp_path / "raw.pt").write_bytes(pickle.dumps(Crafted(), protocol=2))
 
     for name in ("a.pt", "raw.pt"):
         with pytest.raises(TeacherError, match="it was not run"):

@@ -364,61 +364,66 @@ def test_a_gpu_that_is_not_there_is_told(folders):
         built("hubert", folders["hubert"], device="cuda")
 
 
-def test_the_licence_of_a_folder_is_not_guessed(folders):
+@pytest.mark.parametrize(
+    ("name", "hub_id", "wanted"),
+    [
+        ("wav2vec2", "facebook/wav2vec2-base", "Apache-2.0"),
+        ("wav2vec2", "facebook/wav2vec2-base-10k-voxpopuli", "as the source says"),
+        ("hubert", "facebook/hubert-large-ll60k", "Apache-2.0"),
+        ("wavlm", "microsoft/wavlm-base-plus", "as the source says"),
+        ("whisper", "openai/whisper-base.en", "MIT"),
+        ("whisper", "somebody/whisper-base", "as the source says"),
+    ],
+)
+def test_a_licence_is_told_where_it_is_known(name, hub_id, wanted):
     from wakesmith.teachers._torch import licence_of
-    from wakesmith.teachers.hubert import LICENCES
 
-    assert licence_of(part("teachers", "hubert"), LICENCES) == "Apache-2.0"
+    assert licence_of(part("teachers", name, hub_id=hub_id), registry.load("teachers", name).LICENCES) == wanted
+
+
+def test_the_licence_of_a_folder_is_not_guessed(folders):
     assert built("hubert", folders["hubert"]).licence == "as the source says"
     assert built("hubert", folders["hubert"], licence="CC0-1.0").licence == "CC0-1.0"
 
 
 OFFLINE = """
+import torch
 from wakesmith import registry
 from wakesmith.config import part
 from wakesmith.errors import TeacherError
-import torch
+def heard(name, **options):
+    encoder = registry.build("teachers", part("teachers", name, **options))
+    return encoder.source, encoder.encode(torch.ones(1, 3200)).shape[1]
 for name in {names}:
-    print(registry.build("teachers", part("teachers", name, path={root!r} + "/" + name)).encode(torch.zeros(1, 3200)).shape[1])
+    print(heard(name, path={root!r} + "/" + name)[1])
     try:
-        registry.build("teachers", part("teachers", name, hub_id="nobody/no-such-model"))
+        heard(name, hub_id="nobody/no-such-model")
     except TeacherError as error:
         print(error)
+print(*heard("wavlm", hub_id="some/model"))
 """
 
 
-def test_a_folder_works_offline_and_an_unknown_hub_id_is_one_clear_error(tmp_path):
-    for name in FAMILIES:
-        tiny_encoders.save(name, tmp_path / name)
-    code = OFFLINE.format(names=FAMILIES, root=str(tmp_path))
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "OMP_NUM_THREADS": "1"}
-
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-
-    lines = done.stdout.splitlines()
-    assert lines[::2] == ["3"] * 4
-    assert all("nobody/no-such-model cannot be fetched" in line and "teacher.path" in line for line in lines[1::2])
-
-
-def test_a_model_in_the_hub_cache_is_found_offline_with_its_torch_weights(folders, tmp_path):
-    commit, root = "0" * 40, tmp_path / "hub" / "hub" / "models--some--model"
-    (root / "refs").mkdir(parents=True)
-    (root / "refs" / "main").write_text(commit)
-    snapshot = edited(folders["wavlm"], root / "snapshots" / commit)
+def test_offline_folders_and_cached_models_work_and_an_unknown_hub_id_is_one_clear_error(tmp_path):
     from safetensors.torch import load_file
 
+    for name in FAMILIES:
+        tiny_encoders.save(name, tmp_path / name)
+    commit, cached = "0" * 40, tmp_path / "home" / "hub" / "models--some--model"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(commit)
+    snapshot = edited(tmp_path / "wavlm", cached / "snapshots" / commit)
     torch.save(load_file(snapshot / "model.safetensors"), snapshot / "pytorch_model.bin")
-    (snapshot / "model.safetensors").unlink()
-    code = (
-        "from wakesmith import registry\nfrom wakesmith.config import part\nimport torch\n"
-        "encoder = registry.build('teachers', part('teachers', 'wavlm', hub_id='some/model'))\n"
-        "print(encoder.encode(torch.ones(1, 3200)).shape[1], encoder.source)"
-    )
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "OMP_NUM_THREADS": "1"}
+    (snapshot / "model.safetensors").unlink()  # as many models on the hub are
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
 
+    code = OFFLINE.format(names=FAMILIES, root=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
 
-    assert done.stdout.split() == ["3", "some/model"]
+    *lines, last = done.stdout.splitlines()
+    assert lines[::2] == ["3"] * 4
+    assert all("nobody/no-such-model cannot be fetched" in line and "teacher.path" in line for line in lines[1::2])
+    assert last.split() == ["some/model", "3"]
 
 
 # Any ONNX file
@@ -486,6 +491,32 @@ def test_an_onnx_file_that_breaks_the_contract_lists_what_it_has(options, told, 
 
     with pytest.raises(TeacherError, match=told):
         built("onnx_encoder", path, **options)
+
+
+def test_one_of_several_outputs_is_named(onnx_file, tmp_path):
+    import onnx
+
+    model = onnx.load(onnx_file)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("frames", onnx.TensorProto.FLOAT, ["b", 8, None]))
+    onnx.save(model, tmp_path / "two.onnx")
+
+    with pytest.raises(TeacherError, match=r"output must name one.*outputs states .*frames "):
+        built("onnx_encoder", tmp_path / "two.onnx")
+    found = built("onnx_encoder", tmp_path / "two.onnx", output="frames", layout="BDT").encode(sounds(2, 9_600))
+    assert torch.equal(found, built("onnx_encoder", onnx_file).encode(sounds(2, 9_600)))
+
+
+def test_weights_beside_the_onnx_file_count_in_the_fingerprint(onnx_file, tmp_path):
+    import onnx
+
+    path, beside = tmp_path / "big.onnx", tmp_path / "big.onnx.data"
+    onnx.save(onnx.load(onnx_file), path, save_as_external_data=True, location=beside.name, size_threshold=1000)
+    before, answer = built("onnx_encoder", path).fingerprint(), built("onnx_encoder", path).encode(sounds(1, 9_600))
+    beside.write_bytes((np.fromfile(beside, np.float32) * 2).tobytes())
+    after = built("onnx_encoder", path)
+
+    assert not torch.equal(after.encode(sounds(1, 9_600)), answer)
+    assert after.fingerprint() != before
 
 
 def test_an_onnx_file_that_fails_on_the_shortest_clip_is_told(onnx_file):

@@ -177,13 +177,21 @@ def check_fits(checkpoint: Checkpoint, labels: list[str] | None, preprocessing: 
 
 def save(path: Path | str, weights: dict[str, Tensor], labels: list[str] | None, preprocessing: dict[str, Any] | None) -> None:
     """Write safetensors that say what they are: aside first, then renamed, so that no half file is left."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     path = Path(path)
     told = {"labels": labels, "preprocessing": preprocessing}
     metadata = {"format": FORMAT} | {key: json.dumps(value, sort_keys=True) for key, value in told.items() if value is not None}
+    data = as_bytes({key: weights[key].detach().cpu().contiguous() for key in sorted(weights)}, metadata)
+    n_header = int.from_bytes(data[:8], "little")
+    # safetensors writes metadata in any order; in one order, the same weights have the same bytes and so the same fingerprint.
+    header = {**json.loads(data[8 : 8 + n_header]), "__metadata__": dict(sorted(metadata.items()))}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors start at a multiple of 8
     aside = path.with_name(path.name + ".part")
-    save_file({key: weights[key].detach().cpu().contiguous() for key in sorted(weights)}, aside, metadata)
+    with aside.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(memoryview(data)[8 + n_header :])
     aside.replace(path)
 
 

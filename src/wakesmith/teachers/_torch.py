@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,10 @@ class TorchEncoder(ABC):
         with torch.autocast(samples.device.type, enabled=False):  # also within the autocast of a training loop
             prepared = self.prepare(samples)
         answers = self._answers(prepared, self._dtype)
-        whole = answers.isfinite().flatten(1).all(dim=1)
-        if self._dtype == torch.float32 or whole.all():
+        if self._dtype == torch.float32:
             return answers
-        return self._again(prepared, whole)
+        whole = answers.isfinite().flatten(1).all(dim=1)
+        return answers if whole.all() else self._again(prepared, whole)
 
     def _again(self, prepared: Tensor, whole: Tensor) -> Tensor:
         """Clips that overflowed are heard in float32; the others anew, for zero times infinity would spoil their gradients."""
@@ -134,8 +135,8 @@ def device(name: str) -> torch.device:
 
 
 def licence_of(settings: TorchSettings, licences: dict[str, str]) -> str:
-    """The licence told for the start of the hub id; a folder may hold anything."""
-    known = (licence for start, licence in licences.items() if settings.hub_id.startswith(start) and not settings.path)
+    """The licence of the first pattern that the hub id matches; a folder may hold anything."""
+    known = (licence for pattern, licence in licences.items() if not settings.path and fnmatchcase(settings.hub_id, pattern))
     return next(known, UNKNOWN_LICENCE)
 
 

@@ -9,7 +9,7 @@ from wakesmith.teachers._base import Switch, TorchSettings
 if TYPE_CHECKING:
     from wakesmith.teachers._wav2vec2 import Wav2Vec2
 
-LICENCES = {"facebook/hubert-": "Apache-2.0"}
+LICENCES = {"facebook/hubert-*": "Apache-2.0"}
 
 
 class Config(TorchSettings):

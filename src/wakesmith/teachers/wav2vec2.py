@@ -9,7 +9,15 @@ from wakesmith.teachers._base import Switch, TorchSettings
 if TYPE_CHECKING:
     from wakesmith.teachers._wav2vec2 import Wav2Vec2
 
-LICENCES = {"facebook/wav2vec2-base-960h": "Apache-2.0", "facebook/wav2vec2-large-960h": "Apache-2.0"}
+LICENCES = {  # by name: models of the same family trained on VoxPopuli are for non-commercial use
+    "facebook/wav2vec2-base": "Apache-2.0",
+    "facebook/wav2vec2-base-960h": "Apache-2.0",
+    "facebook/wav2vec2-large": "Apache-2.0",
+    "facebook/wav2vec2-large-960h*": "Apache-2.0",
+    "facebook/wav2vec2-large-lv60": "Apache-2.0",
+    "facebook/wav2vec2-large-xlsr-53": "Apache-2.0",
+    "facebook/wav2vec2-xls-r-*": "Apache-2.0",
+}
 
 
 class Config(TorchSettings):

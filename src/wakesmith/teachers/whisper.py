@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wakesmith.teachers._whisper import Whisper
 
 
-LICENCES = {"openai/whisper-": "MIT"}
+LICENCES = {"openai/whisper-*": "MIT"}
 
 
 class Config(TorchSettings):
