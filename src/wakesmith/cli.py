@@ -89,18 +89,46 @@ def _default_out(phrase: str) -> Path:
     return Path("runs") / ("_".join("".join(c if c.isalnum() else " " for c in phrase).lower().split()) or "phrase")
 
 
+def _recipe_of(run: Path, set_: list[str] | None) -> Any:
+    from wakesmith.config import assignment, merge, read_yaml
+    from wakesmith.steps import _recipe
+
+    values = read_yaml(run / "config.yaml")
+    for item in set_ or []:
+        values = merge(values, assignment(item))
+    return _recipe.load(values)
+
+
 def _step_command(name: str, text: str) -> None:
     def command(run: RunFolder, set_: Set = None) -> None:
-        from wakesmith.config import assignment, merge, read_yaml
-        from wakesmith.steps import _recipe
         from wakesmith.steps import forge as step
 
-        values = read_yaml(run / "config.yaml")
-        for item in set_ or []:
-            values = merge(values, assignment(item))
-        typer.echo(step.one(_recipe.load(values), run, name))
+        typer.echo(step.one(_recipe_of(run, set_), run, name))
         if name == "evaluate":
             _show_report(run)
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+def _teach_command(name: str, text: str) -> None:
+    def command(
+        run: RunFolder, set_: Set = None,
+        check: Annotated[bool, typer.Option("--check", help="Judge the teacher that is there; 1: closed gate.")] = False,
+        json: Annotated[bool, typer.Option("--json", help="With --check: figures as JSON.")] = False,
+    ) -> None:  # fmt: skip
+        import json as encoder
+
+        from wakesmith.steps import _check
+        from wakesmith.steps import forge as step
+
+        if not check:
+            typer.echo(step.one(_recipe_of(run, set_), run, name))
+            return
+        report = _check.run(_recipe_of(run, set_), run)
+        typer.echo(encoder.dumps(report, indent=2) if json else _check.table(report))
+        if report["gate"]["passed"] is False:
+            raise typer.Exit(1)
 
     command.__doc__ = text
     app.command(name)(command)
@@ -116,7 +144,7 @@ for _name, _text in {
     "export": "The student becomes a bundle: one ONNX file and its card.",
     "evaluate": "The bundle hears continuous audio; the report is written.",
 }.items():
-    _step_command(_name, _text)
+    (_teach_command if _name == "teach" else _step_command)(_name, _text)
 
 
 @app.command()

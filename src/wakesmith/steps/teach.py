@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from wakesmith import config
 from wakesmith.data import classes
 from wakesmith.data.records import Clip
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say
-from wakesmith.run import write_json
-from wakesmith.teachers._card import CARD, HeadSettings, save_teacher
+from wakesmith.run import BEGUN, fingerprint, stamp, write_json
+from wakesmith.teachers._card import CARD, HeadSettings
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
-    from wakesmith.teachers._card import Teacher
+    from wakesmith.teachers._card import Teacher, Teaches
     from wakesmith.teachers._ensemble import Ensemble
     from wakesmith.teachers._lesson import Lesson
 
-VERDICT = "gate.json"
+VERDICT, PLAIN = "gate.json", "plain"
 
 
 class Settings(config.Settings):
@@ -38,10 +40,14 @@ class Settings(config.Settings):
     lr: float = Field(default=2e-3, gt=0.0)
     weight_decay: float = Field(default=0.1, ge=0.0)
     label_smoothing: float = Field(default=0.05, ge=0.0, lt=0.5)
-    gate: Literal["error", "warn", "off"] = "error"
-    """What happens when the teacher hears too little on dev to be imitated."""
+    gate: Annotated[Literal["error", "warn", "off"], BeforeValidator(lambda value: "off" if value is False else value)] = "error"
+    """What happens when the teacher hears too little on dev to be imitated. (YAML reads a bare off as false.)"""
     min_wake_auc: float = Field(default=0.9, ge=0.5, le=1.0)
     """Least area under the ROC curve of the wake phrase against all else on dev."""
+    max_ece: float = Field(default=0.1, gt=0.0, le=1.0)
+    """Largest calibration error on dev, after the temperature is fitted."""
+    against_plain: bool = False
+    """The teacher must also beat the student that is trained without it, in misses on dev. That student is trained for it."""
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
@@ -53,10 +59,11 @@ def run(recipe: Recipe, folder: Path) -> Path:
     out = folder / "teach"
     out.mkdir(parents=True, exist_ok=True)
     (out / CARD).unlink(missing_ok=True)  # a stop from here on leaves no teacher that looks whole
-    teacher = teach(recipe, lesson_of(recipe, folder))
-    gate = verdict(settings, teacher.card.dev)
-    write_json(out / VERDICT, {**gate, "dev": teacher.card.dev})
-    say(_told(teacher.card.encoder_source, teacher.card.dev, gate))
+    lesson = lesson_of(recipe, folder)
+    teacher = teach(recipe, lesson)
+    gate = judge(recipe, folder, teacher, lesson)
+    write_json(out / VERDICT, gate)
+    say(_told(teacher.card.encoder_source, gate))
     if gate["reasons"] and settings.gate == "error":
         raise TeacherError(
             f"teach: the gate is closed: {' '.join(gate['reasons'])} Use another teacher or more data, or set teach.gate to warn."
@@ -111,31 +118,52 @@ def teach(recipe: Recipe, lesson: Lesson) -> Teacher | Ensemble:
     return work(lesson, recipe.teacher, settings.head, how)
 
 
-def verdict(settings: Settings, metrics: dict[str, float]) -> dict[str, Any]:
-    """Policy, whether the teacher passed, and in words why not."""
-    reasons = []
-    if settings.gate != "off":
-        if metrics["accuracy"] <= metrics["majority_accuracy"]:
-            reasons.append(
-                f"accuracy {metrics['accuracy']:.3f} does not beat the majority class ({metrics['majority_accuracy']:.3f})."
-            )
-        if metrics["wake_auc"] < settings.min_wake_auc:
-            reasons.append(f"AUC of the wake phrase {metrics['wake_auc']:.3f} is under {settings.min_wake_auc:.3f}.")
-    return {"policy": settings.gate, "passed": None if settings.gate == "off" else not reasons, "reasons": reasons}
+def judge(recipe: Recipe, folder: Path, teacher: Teaches, lesson: Lesson) -> dict[str, Any]:
+    """The gate's verdict as the settings ask for it. See `_gate.judge`."""
+    from wakesmith.teachers import _gate
+
+    settings: Settings = recipe.teach
+    asked = settings.against_plain and settings.gate != "off"
+    plain = plain_student(recipe, folder) if asked else None
+    return _gate.judge(_gate.Limits(settings.gate, settings.min_wake_auc, settings.max_ece), teacher, lesson, plain)
 
 
-def _told(source: str, metrics: dict[str, float], gate: dict[str, Any]) -> str:
-    numbers = f"accuracy {metrics['accuracy']:.3f}, wake AUC {metrics['wake_auc']:.4f}, calibration error {metrics['ece']:.3f}"
+def plain_student(recipe: Recipe, folder: Path) -> dict[str, float]:
+    """Figures on dev of the student trained without a teacher, in folder/teach/plain; it is trained when it is not there."""
+    from wakesmith.data.views import ViewStore
+    from wakesmith.steps import train
+
+    out, sections = folder / "teach" / PLAIN, ("phrase", "seed", "features", "student", "losses", "train")
+    settings = recipe.model_dump(mode="json", include=set(sections))
+    made_from = fingerprint("plain", settings, ViewStore.open(folder / "views").fingerprint)
+    if stamp(out / BEGUN) != made_from:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        write_json(out / BEGUN, {"fingerprint": made_from})
+    if not (out / CARD).exists():
+        say("teach: the student is trained without a teacher, to compare")
+    train.fit(recipe, folder, out, distil=False)
+    return dict(json.loads((out / CARD).read_text(encoding="utf-8"))["dev"])
+
+
+def _told(source: str, gate: dict[str, Any]) -> str:
+    dev = gate["dev"]
+    numbers = (
+        f"accuracy {dev['accuracy']:.3f}, wake AUC {dev['wake_auc']:.4f}, calibration error {dev['ece']:.3f}, "
+        f"misses {dev['frr']:.3f} at {dev['fa_per_hour']:g} FA/h"
+    )
     outcome = {True: "passed", False: "failed: " + " ".join(gate["reasons"]), None: "off"}[gate["passed"]]
     return f"teach: {source}: dev {numbers}; gate {outcome}"
 
 
 def _save(out: Path, teacher: Teacher | Ensemble, gate: dict[str, Any]) -> None:
     from wakesmith.teachers import _ensemble
+    from wakesmith.teachers._card import Teacher, save_teacher
 
-    if isinstance(teacher, _ensemble.Ensemble):
-        teacher.card = teacher.card.model_copy(update={"gate": gate})
-        _ensemble.save(out, teacher)
-    else:
-        teacher.card = teacher.card.model_copy(update={"gate": gate})
+    kept = {key: value for key, value in gate.items() if key != "dev"}
+    if isinstance(teacher, Teacher):
+        teacher.card = teacher.card.model_copy(update={"gate": kept})
         save_teacher(out, teacher)
+    else:
+        teacher.card = teacher.card.model_copy(update={"gate": kept})
+        _ensemble.save(out, teacher)
