@@ -19,6 +19,7 @@ from wakesmith.bundle import OperatingPoint
 from wakesmith.data import audio_store
 from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import DataError, WakesmithError
+from wakesmith.run import write_json
 from wakesmith.runtime.detector import Detector
 from wakesmith.steps import _judge, evaluate
 from wakesmith.steps._judge import Heard
@@ -100,6 +101,11 @@ def test_near_misses_are_told_by_what_was_said():
     assert [(row["text"], row["n"], row["fired"]) for row in rows] == [("hey nora", 2, 1), ("nova", 1, 0)]
 
 
+def plain_student(folder):
+    (folder / "train").mkdir(exist_ok=True)
+    write_json(folder / "train" / "card.json", {"dev": {"accuracy": 1.0}})
+
+
 def tone_model(folder: Path, gain: float = 4.0) -> None:
     """A bundle: score = min(1, gain * how much of a 1 kHz tone lies in the last 80 ms); the state only goes through."""
     angle = 2 * np.pi * TONE_HZ / 16_000 * np.arange(STEP)
@@ -164,12 +170,13 @@ def prepared(folder: Path) -> None:
         np.save(bank / f"noise_{split}.npy", hiss)
         np.save(bank / f"babble_{split}.npy", hiss[:0])
     tone_model(folder / "bundle")
+    plain_student(folder)
 
 
 def recipe(**settings: object) -> SimpleNamespace:
     options = {"snrs_db": [20.0, 0.0], "smoothing_windows": [1, 2], **settings}
     return SimpleNamespace(
-        phrase="hey nova", seed=3, student=SimpleNamespace(name="tone"), train=SimpleNamespace(distil=False),
+        phrases=["hey nova"], seed=3, student=SimpleNamespace(name="tone"), train=SimpleNamespace(distil=False),
         evaluate=evaluate.Settings(**options),
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ FRONT_END = registry.build("features", config.part("features", "log_mel"))
 def recipe(name: str) -> SimpleNamespace:
     options = {"width": 8} if name == "ds_cnn" else {}
     features, student = config.part("features", "log_mel"), config.part("students", name, **options)
-    return SimpleNamespace(phrase="hey nova", language="en", seed=7, features=features, student=student)
+    return SimpleNamespace(phrases=["hey nova"], language="en", seed=7, features=features, student=student)
 
 
 def trained(name: str, folder: Path) -> Student:
@@ -35,11 +35,10 @@ def trained(name: str, folder: Path) -> Student:
     student = registry.build("students", recipe(name).student, 40, 150, 4).train()
     for module in student.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # a plain mean over the few sounds below
+            module.momentum = 1.0  # the statistics of the sounds below
         if isinstance(module, torch.nn.Linear):
             torch.nn.init.kaiming_normal_(module.weight)
-    for _ in range(4):
-        student(FRONT_END(torch.randn(4, 24_000) * 10.0 ** torch.randint(-4, 0, (4, 1))))
+    student(FRONT_END(torch.randn(16, 24_000) * 10.0 ** torch.randint(-4, 0, (16, 1))))
     (folder / "train").mkdir(parents=True)
     save_file({key: value.contiguous() for key, value in student.state_dict().items()}, folder / "train" / "model.safetensors")
     (folder / "train" / "card.json").write_text(json.dumps({"n_classes": 4, "n_frames": 150}))

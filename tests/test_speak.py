@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="es
 
 def recipe(phrase="hey nova", seed=1, language="en", **options):
     options = {"n_wake": 20, "n_near_miss": 12, "n_speech": 8, "before_share": 0.3, "after_share": 0.3, "jobs": 1, **options}
-    return SimpleNamespace(phrase=phrase, language=language, seed=seed, speak=speak.Settings(**options))
+    phrases = [phrase] if isinstance(phrase, str) else phrase
+    return SimpleNamespace(phrases=phrases, language=language, seed=seed, speak=speak.Settings(**options))
 
 
 def files(folder):
@@ -105,7 +106,7 @@ def test_voices_share_the_work(tmp_path):
     voices = [part("voices", "espeak", variants=["m1"], share=3.0), part("voices", "espeak", variants=["f1"])]
 
     assert speak.split_by_share(8, voices) == [6, 2]
-    items = speak.plan(speak.Settings(n_wake=8, n_near_miss=0, n_speech=0), voices, "hey nova", "en", 1)
+    items = speak.plan(speak.Settings(n_wake=8, n_near_miss=0, n_speech=0), voices, ["hey nova"], "en", 1)
     assert [item.speaker.split("+")[1] for item in items] == ["m1"] * 6 + ["f1"] * 2
 
 
@@ -132,4 +133,19 @@ def test_a_phrase_without_letters_stops_before_anything_is_made(tmp_path):
 
 def test_settings_that_cannot_be_are_told_together():
     with pytest.raises(ConfigError, match="2 problems"):
-        parse(speak.Settings, {"gap_ms": [9, 1], "n_wake": 0}, "speak")
+        parse(speak.Settings, {"gap_ms": [9, 1], "n_wake": -1}, "speak")
+
+
+def test_several_phrases_are_said_equally_often_and_are_no_near_misses_of_each_other(tmp_path):
+    phrases = ["hey nova", "nova"]
+    out = speak.run(recipe(phrases, n_wake=6, n_near_miss=12, n_speech=2), tmp_path)
+
+    made = load_jsonl(out / "recordings.jsonl", Recording)
+    assert sorted(one.text for one in made if one.label == "wake") == ["hey nova"] * 3 + ["nova"] * 3
+    assert not any(one.text in phrases for one in made if one.label == "near_miss")
+
+
+def test_nothing_asked_for_is_nothing_spoken(tmp_path):
+    out = speak.run(recipe(n_wake=0, n_near_miss=0, n_speech=0), tmp_path)
+
+    assert load_jsonl(out / "recordings.jsonl", Recording) == []

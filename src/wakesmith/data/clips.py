@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from wakesmith.audio import SAMPLE_RATE_HZ, speech_bounds, to_float
-from wakesmith.data.records import ROOM, Clip, Recording
+from wakesmith.data.classes import plain
+from wakesmith.data.records import ROOM, UNLABELLED, Clip, Recording
 from wakesmith.rng import rng
 
 VIEW_SAMPLES = SAMPLE_RATE_HZ * 3 // 2
@@ -80,3 +82,16 @@ def make_clips(
         if extra > 0:
             left_out |= set(rng(seed, label, split, "clips").choice(indices, size=extra, replace=False).tolist())
     return [clip for index, clip in enumerate(clips) if index not in left_out]
+
+
+def unlabel(texts: Mapping[str, str], clips: list[Clip], most: int, seed: int) -> list[Clip]:
+    """Take the label from train clips beyond `most` of each phrase; how they are cut stays. texts: recording -> what is said."""
+    sides: dict[str, list[int]] = collections.defaultdict(list)
+    for index, clip in enumerate(clips):
+        if clip.label == "wake" and clip.split == "train":
+            sides[plain(texts[clip.recording])].append(index)
+    dropped: set[int] = set()
+    for text, indices in sorted(sides.items()):
+        order = rng(seed, text, "labelled").permutation(len(indices))
+        dropped |= {indices[at] for at in order[most:]}
+    return [dataclasses.replace(clip, label=UNLABELLED) if i in dropped else clip for i, clip in enumerate(clips)]

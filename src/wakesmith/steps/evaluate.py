@@ -75,10 +75,11 @@ def _told(recipe: Recipe, folder: Path, judged: dict[str, Any]) -> dict[str, Any
     teacher = folder / "teach" / "card.json"
     curve = folder / "train" / "metrics.jsonl"
     lines = curve.read_text(encoding="utf-8").splitlines() if curve.exists() else []
+    student = json.loads((folder / "train" / "card.json").read_text(encoding="utf-8"))
     n_bytes = (folder / "bundle" / card.model).stat().st_size
     return {
-        "phrase": recipe.phrase,
-        "student": {"name": recipe.student.name, "parameters": card.parameters, "bytes": n_bytes},
+        "phrase": recipe.phrases[0],
+        "student": {"name": recipe.student.name, "parameters": card.parameters, "bytes": n_bytes, "dev": student["dev"]},
         "operating_point": card.operating_point.model_dump(mode="json"),
         "teacher": json.loads(teacher.read_text(encoding="utf-8")) if recipe.train.distil else None,
         "training": [json.loads(line) for line in lines],

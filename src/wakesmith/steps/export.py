@@ -22,6 +22,8 @@ def run(recipe: Any, folder: Path) -> Path:
     """Build the student that was trained, load its weights, write the bundle whole or not at all. -> folder/bundle"""
     from wakesmith.exporters._listener import STEP_SAMPLES, Listener
 
+    check_one_phrase(recipe.phrases)
+
     facts = _train_facts(folder)
     front_end = registry.build("features", recipe.features)
     student = registry.build("students", recipe.student, front_end.n_mels, facts["n_frames"], facts["n_classes"])
@@ -34,7 +36,7 @@ def run(recipe: Any, folder: Path) -> Path:
     aside.mkdir(parents=True)
     exporter.export(listener, aside / exporter.file_name)
     card = bundle.Card(
-        phrase=recipe.phrase,
+        phrase=recipe.phrases[0],
         language=recipe.language,
         labels=list(LABELS[: facts["n_classes"]]),
         rate_hz=SAMPLE_RATE_HZ,
@@ -55,6 +57,15 @@ def run(recipe: Any, folder: Path) -> Path:
     )
     bundle.save_card(aside, card)
     return _put(aside, folder / "bundle")
+
+
+def check_one_phrase(phrases: list[str]) -> None:
+    """A bundle gives one score. Raises BundleError."""
+    if len(phrases) > 1:
+        raise BundleError(
+            f"phrase: a bundle holds one phrase, these are {len(phrases)}: {', '.join(phrases)}. Forge each by itself; "
+            "several at once are for `wakesmith compare`."
+        )
 
 
 def load_weights(student: Any, path: Path) -> None:

@@ -11,7 +11,7 @@ from wakesmith.config import to_yaml
 from wakesmith.errors import WakesmithError
 from wakesmith.progress import say
 from wakesmith.run import CONFIG, Run
-from wakesmith.steps import _recipe, prepare
+from wakesmith.steps import _recipe, export, prepare
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def run(recipe: Recipe, folder: Path) -> Path:
     """Phrase to tested bundle in one run folder. -> the bundle's folder."""
+    export.check_one_phrase(recipe.phrases)
     steps = _recipe.road(recipe)
     prepare.check_sources(recipe.data)
     place = plan(recipe, folder)

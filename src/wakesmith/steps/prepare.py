@@ -43,6 +43,8 @@ class Settings(config.Settings):
     """Shorter files go to the quarantine."""
     most_clips: dict[str, int] = {"speech": 3000, "noise": 1000}
     """At most so many clips of a label in each split, drawn by chance; a label that is not named has no limit."""
+    most_labelled: int = Field(default=0, ge=0)
+    """Keep the label of at most so many train clips of each phrase, drawn by chance; the others become unlabelled. 0: all."""
     most_clips_per_recording: int = Field(default=200, ge=1)
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Likeness of two waveforms, 0..1, from which recordings in different splits count as one."""
@@ -217,6 +219,8 @@ def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> Non
     made = clips.make_clips(
         recordings, by_id.__getitem__, settings.silence_dbfs, settings.most_clips_per_recording, settings.most_clips, seed
     )
+    if settings.most_labelled:
+        made = clips.unlabel({one.recording.id: one.recording.text for one in kept}, made, settings.most_labelled, seed)
     save_jsonl(out / RECORDINGS, recordings)
     save_jsonl(out / CLIPS, made)
     digest = hashlib.blake2b("".join(one.digest for one in kept).encode(), digest_size=16).hexdigest()

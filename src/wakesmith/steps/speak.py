@@ -33,8 +33,8 @@ LABELS_MADE = ("wake", "near_miss", "speech")
 class Settings(config.Settings):
     voices: list[config.Voice] = Field(default_factory=lambda: [config.part("voices", "espeak")], min_length=1)
     """Who speaks; each says its share of every kind."""
-    n_wake: int = Field(default=900, ge=1)
-    """Recordings of the phrase."""
+    n_wake: int = Field(default=900, ge=0)
+    """Recordings of the phrase, or of several in turn. With 0 of all three nothing is spoken, and the sources must hold all."""
     n_near_miss: int = Field(default=700, ge=0)
     """Recordings of what sounds like it."""
     n_speech: int = Field(default=900, ge=0)
@@ -83,10 +83,11 @@ class Item:
 
 def run(recipe: Any, folder: Path) -> Path:
     """Speak everything that is not whole yet. -> folder/speak. Raises ConfigError for a phrase or a voice that cannot be used."""
-    check_letters(recipe.phrase)
+    for phrase in recipe.phrases:
+        check_letters(phrase)
     settings: Settings = recipe.speak
     voices = [in_language(voice, recipe.language) for voice in settings.voices]
-    items = plan(settings, voices, recipe.phrase, recipe.language, recipe.seed)
+    items = plan(settings, voices, recipe.phrases, recipe.language, recipe.seed)
     out = folder / "speak"
     marks = out / "whole"
     marks.mkdir(parents=True, exist_ok=True)
@@ -107,9 +108,11 @@ def in_language(voice: config.PartSettings, language: str) -> config.PartSetting
     return voice if getattr(voice, "language", "-") else voice.model_copy(update={"language": language})
 
 
-def plan(settings: Settings, voices: list[config.PartSettings], phrase: str, language: str, seed: int) -> list[Item]:
+def plan(settings: Settings, voices: list[config.PartSettings], phrases: list[str], language: str, seed: int) -> list[Item]:
     """Everything to say, spread evenly over the speakers of each voice, the same for the same arguments."""
-    sentences = _texts.sentences(language, settings.sentences, phrase)
+    if not settings.n_wake + settings.n_near_miss + settings.n_speech:
+        return []
+    sentences = _texts.sentences(language, settings.sentences, phrases)
     words = _texts.words(language, settings.words)
     items: list[Item] = []
     counts = {label: split_by_share(getattr(settings, f"n_{label}"), voices) for label in LABELS_MADE}
@@ -121,16 +124,28 @@ def plan(settings: Settings, voices: list[config.PartSettings], phrase: str, lan
             chance = rng(seed, "speak", v, label)
             n = counts[label][v]
             if label == "wake":
-                said = [Utterance(phrase)] * n
+                said = [Utterance(phrases[i % len(phrases)]) for i in range(n)]
             elif label == "near_miss":
-                said = near_misses(phrase, language, n, words, chance, voice.says_phonemes) if n else []
+                said = list(_near_misses_of(phrases, language, n, words, chance, voice.says_phonemes))
             else:
-                said = [Utterance(text) for text in other_speech(n, sentences, words, phrase, chance)]
+                said = [Utterance(text) for text in other_speech(n, sentences, words, phrases, chance)]
             for i, utterance in enumerate(said):
                 before, after = ("", "") if label == "speech" else carriers(settings, sentences, chance)
                 name = f"{label}-{len(items):06d}"
-                items.append(Item(name, label, v, speakers[order[i % len(speakers)]], utterance, before, after))
+                turn = i // len(phrases) if label == "wake" else i  # each speaker says all of several phrases
+                items.append(Item(name, label, v, speakers[order[turn % len(speakers)]], utterance, before, after))
     return items
+
+
+def _near_misses_of(
+    phrases: list[str], language: str, n: int, words: list[str], chance: np.random.Generator, phonemes: bool
+) -> Iterator[Utterance]:
+    """Of each phrase its part of n; none that holds another of the phrases."""
+    for number, phrase in enumerate(phrases):
+        n_own = n * (number + 1) // len(phrases) - n * number // len(phrases)
+        for utterance in near_misses(phrase, language, n_own, words, chance, phonemes) if n_own else []:
+            if not _texts.holds(utterance.text, [other for other in phrases if other != phrase]):
+                yield utterance
 
 
 def split_by_share(n: int, voices: list[config.PartSettings]) -> list[int]:
@@ -139,13 +154,15 @@ def split_by_share(n: int, voices: list[config.PartSettings]) -> list[int]:
     return [int(count) for count in np.diff(np.rint(ends / ends[-1] * n), prepend=0)]
 
 
-def other_speech(n: int, sentences: list[str], words: list[str], phrase: str, chance: np.random.Generator) -> Iterator[str]:
+def other_speech(
+    n: int, sentences: list[str], words: list[str], phrases: list[str], chance: np.random.Generator
+) -> Iterator[str]:
     """Three of four are sentences, the others one to three words of the list."""
     for _ in range(n):
         text = str(sentences[chance.integers(len(sentences))])
         if chance.random() < 0.25:
             picked = " ".join(words[i] for i in chance.integers(len(words), size=chance.integers(1, 4)))
-            text = text if _texts.letters(phrase) in _texts.letters(picked) else picked
+            text = text if _texts.holds(picked, phrases) else picked
         yield text
 
 

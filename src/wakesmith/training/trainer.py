@@ -27,7 +27,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerCallback
 from wakesmith.data.sampling import BalancedSampler
 from wakesmith.losses._base import Answers, Loss, Moment
 from wakesmith.progress import say, track
-from wakesmith.students._norm import GROUP_ROWS, fold, forget
+from wakesmith.students._norm import GROUP_ROWS, defer, fold, forget
 from wakesmith.training.dataset import as_it_is
 from wakesmith.training.perturb import Perturbation
 
@@ -73,8 +73,8 @@ class Trainer(transformers.Trainer):
             learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=collator
         )
         self.loss_is_scaled_for_ga = True
-        student = learner.student.state_dict()
-        self.ema = {name: value.clone() for name, value in student.items()}
+        defer(learner)
+        self.ema = {name: value.clone() for name, value in learner.student.state_dict().items()}
         self.remove_callback(PrinterCallback)
         if self.is_world_process_zero():
             writer = SummaryWriter(str(metrics_path.parent / "tensorboard"))  # type: ignore[no-untyped-call]
@@ -130,7 +130,8 @@ class Trainer(transformers.Trainer):
             total += loss.detach()
         fold(model)
         self.n_batches += 1
-        return total * self.args.world_size
+        total *= self.args.world_size
+        return total
 
     def _shrink(self, n_rows: int, error: RuntimeError) -> None:
         now = self.micro_batch or n_rows

@@ -13,13 +13,17 @@ def words(language: str, path: str) -> list[str]:
     return _lines("words", language, path)
 
 
-def sentences(language: str, path: str, phrase: str) -> list[str]:
-    """Everyday sentences in which the phrase does not occur."""
-    wanted = letters(phrase)
-    found = [line for line in _lines("sentences", language, path) if wanted not in letters(line)]
+def sentences(language: str, path: str, phrases: list[str]) -> list[str]:
+    """Everyday sentences in which no phrase occurs."""
+    found = [line for line in _lines("sentences", language, path) if not holds(line, phrases)]
     if not found:
-        raise ConfigError(f"speak.sentences: every sentence holds the phrase {phrase!r}. Name a file with other sentences.")
+        raise ConfigError(f"speak.sentences: every sentence holds {' or '.join(phrases)}. Name a file with other sentences.")
     return found
+
+
+def holds(text: str, phrases: list[str]) -> bool:
+    """Whether any of the phrases occurs, in whole words."""
+    return any(letters(phrase) in letters(text) for phrase in phrases)
 
 
 def letters(text: str) -> str:
