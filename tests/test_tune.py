@@ -9,11 +9,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from tests import tiny_encoders
+from wakesmith import registry
+from wakesmith.config import part
 from wakesmith.data.records import LABELS
 from wakesmith.errors import TeacherError
-from wakesmith.teachers import _tune, _tune_state
+from wakesmith.teachers import _checkpoints, _tune, _tune_plan, _tune_state
 from wakesmith.teachers._card import HeadSettings
-from wakesmith.teachers._head import Head
+from wakesmith.teachers._head import Head, pool_time
 from wakesmith.teachers._tune_settings import Tuning
 from wakesmith.teachers._tune_step import MicroBatch, Step
 
@@ -190,13 +193,13 @@ def test_each_layer_below_learns_at_its_share_of_the_rate(tmp_path):
 
 
 def test_the_rates_rise_along_a_line_then_fall_along_a_cosine():
-    shares = [_tune.rate_share(step, 100, 0.1) for step in range(100)]
+    shares = [_tune_plan.rate_share(step, 100, 0.1) for step in range(100)]
 
     assert shares[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
     assert shares[10] == 1.0
     assert shares[55] == pytest.approx(0.5)
     assert shares[99] < 0.001
-    assert _tune.rate_share(0, 100, 0.0) == 1.0
+    assert _tune_plan.rate_share(0, 100, 0.0) == 1.0
 
 
 def test_warm_up_makes_the_first_step_smaller(tmp_path):
@@ -419,7 +422,6 @@ def test_a_checkpoint_says_what_it_is(tmp_path):
     with safe_open(_tune_state.checkpoint(tmp_path, 1), framework="pt") as file:
         assert file.metadata()["format"] == "wakesmith-teacher-1"
         assert json.loads(file.metadata()["labels"]) == list(LABELS)
-        assert "preprocessing" in file.metadata()
 
 
 @pytest.mark.parametrize(("reads", "goes_on_from"), [(85, 0), (150, 4)])
@@ -497,12 +499,12 @@ def test_dropout_is_on_in_the_layers_that_learn_alone(tmp_path):
 
 
 def test_an_epoch_holds_every_clip_once_and_the_order_follows_from_seed_and_epoch():
-    stream = np.concatenate([_tune.rows_of(step, 8, 20, seed=1) for step in range(5)])
+    stream = np.concatenate([_tune_plan.rows_of(step, 8, 20, seed=1) for step in range(5)])
 
     assert sorted(stream[:20]) == sorted(stream[20:]) == list(range(20))
     assert stream[:20].tolist() != stream[20:].tolist()
-    assert _tune.rows_of(0, 8, 20, seed=2).tolist() != stream[:8].tolist()
-    assert sorted(_tune.rows_of(0, 30, 20, seed=1)[:20]) == list(range(20))  # a batch may be larger than the data
+    assert _tune_plan.rows_of(0, 8, 20, seed=2).tolist() != stream[:8].tolist()
+    assert sorted(_tune_plan.rows_of(0, 30, 20, seed=1)[:20]) == list(range(20))  # a batch may be larger than the data
 
 
 def test_the_fewest_misses_are_the_best_and_of_equal_ones_the_lowest_loss(tmp_path):
@@ -555,3 +557,29 @@ def test_a_tuned_encoder_that_is_gone_or_another_is_told(tmp_path):
     _tune_state.write_encoder(path, dict(TinyEncoder().module.state_dict()))
     with pytest.raises(TeacherError, match="not the weights"):
         _tune_state.take_encoder(TinyEncoder(), path, "")
+
+
+def test_the_teachers_that_can_be_tuned_are_named():
+    assert sorted(_tune.TUNABLE) == sorted(tiny_encoders.FAMILIES)
+
+
+@pytest.mark.parametrize("family", tiny_encoders.FAMILIES)
+def test_every_family_is_tuned_and_its_front_end_stays(tmp_path, family):
+    folder = tiny_encoders.save(family, tmp_path / family)
+    encoder = registry.build("teachers", part("teachers", family, path=str(folder)))
+    before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
+    n_segments = pool_time(encoder.encode(torch.zeros(1, N_SAMPLES))).shape[2]
+    head = Head(HeadSettings(embedding_size=8, dropout=0.0), encoder.n_layers, n_segments, encoder.hidden_size, 4)
+
+    outcome, _, _ = tune(tmp_path / "run", encoder, head, steps=2, lr=1e-2, n_layers=1, activation_checkpointing=True)
+
+    found = _checkpoints.read(_tune_state.checkpoint(tmp_path / "run", 2))
+    after, _ = _checkpoints.split(found.weights)
+    assert (found.labels, found.preprocessing) == (list(LABELS), encoder.preprocessing)
+    names = [name for name in before if not torch.equal(before[name], after[name])]
+    assert names
+    assert all(name.removeprefix("encoder.").startswith("layers.1.") for name in names), names
+    fresh = registry.build("teachers", part("teachers", family, path=str(folder)))
+    sha256 = _tune_state.write_encoder(tmp_path / "encoder.safetensors", outcome.encoder_weights)
+    _tune_state.take_encoder(fresh, tmp_path / "encoder.safetensors", sha256)
+    assert_equal(dict(fresh.module.state_dict()), dict(encoder.module.state_dict()))

@@ -7,13 +7,11 @@ the threshold that allows half a false accept per hour on dev.
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -21,42 +19,19 @@ from torch import Tensor, nn
 from wakesmith import metrics
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say, track
-from wakesmith.rng import rng
 from wakesmith.teachers import _tune_state as state
 from wakesmith.teachers._base import Encoder, Tunable
 from wakesmith.teachers._fit import balanced_loss, class_weights
 from wakesmith.teachers._head import Head, pool_time
+from wakesmith.teachers._tune_plan import Keys, Labels, Rows, Views, param_groups, rate_share, rows_of, top_layers
 from wakesmith.teachers._tune_settings import Tuning
 from wakesmith.teachers._tune_step import Step
 
 TUNABLE = ("hubert", "wav2vec2", "wavlm", "whisper")
 FA_PER_HOUR = 0.5
 NO_MATTER = {"micro_batch", "keep", "activation_checkpointing"}
-"""Settings that may change between interruption and resumption: the result is the same."""
-Keys = npt.NDArray[np.int64]
-Labels = npt.NDArray[np.int64]
-
-
-class Views(Protocol):
-    """Reader of views by clip and view number."""
-
-    @property
-    def fingerprint(self) -> str: ...
-
-    def read(self, clip: int, view: int) -> npt.NDArray[np.float32]: ...
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Clips that are heard: keys (n, 2) of (clip, view), class numbers (n,)."""
-
-    views: Views
-    keys: Keys
-    labels: Labels
-
-    def samples(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """(B,) row numbers -> (B, N)."""
-        return torch.from_numpy(np.stack([self.views.read(int(clip), int(view)) for clip, view in self.keys[rows]]))
+"""Settings that may change between interruption and resumption: the result is the same but for rounding, and for which numbers
+dropout takes out, which a micro-batch draws together."""
 
 
 @dataclass(frozen=True)
@@ -114,38 +89,6 @@ def tune(
             module.zero_grad(set_to_none=True)
         head.cpu()
     return course.outcome()
-
-
-def top_layers(encoder: Tunable, n_layers: int) -> list[nn.Module]:
-    """The layers that learn, lowest first."""
-    layers = encoder.layers()
-    if n_layers > len(layers):
-        raise TeacherError(f"teach.tune.n_layers: {n_layers}, but {encoder.source} has {len(layers)} layers. Give 0 for all.")
-    return layers[-n_layers:]  # all for 0
-
-
-def param_groups(layers: list[nn.Module], head: Head, how: Tuning) -> list[dict[str, Any]]:
-    """One group per layer, lowest first, then the head; `rate` is the highest rate it reaches."""
-    rates = [how.lr * how.layer_decay**below for below in reversed(range(len(layers)))]
-    return [
-        {"params": list(module.parameters()), "rate": rate}
-        for module, rate in zip([*layers, head], [*rates, how.head_lr], strict=True)
-    ]
-
-
-def rate_share(step: int, n_steps: int, warm_up_share: float) -> float:
-    """Share of the rate at a step: up along a line, then down along a cosine."""
-    rising = round(warm_up_share * n_steps)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 + 0.5 * math.cos(math.pi * (step - rising) / max(1, n_steps - rising))
-
-
-def rows_of(step: int, batch: int, n_rows: int, seed: int) -> npt.NDArray[np.int64]:
-    """(batch,) rows of a step. Each epoch is a permutation decided by seed and epoch alone; batches run on over its end."""
-    places = np.arange(step * batch, (step + 1) * batch)
-    orders = {epoch: rng(seed, "tune", "order", epoch).permutation(n_rows) for epoch in np.unique(places // n_rows)}
-    return np.array([orders[place // n_rows][place % n_rows] for place in places], dtype=np.int64)
 
 
 def fingerprint(encoder: Encoder, head: Head, how: Tuning, train: Rows, dev: Rows, words: list[Any]) -> str:

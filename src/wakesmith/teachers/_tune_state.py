@@ -15,10 +15,10 @@ from torch import Tensor
 
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say
+from wakesmith.teachers import _checkpoints
 from wakesmith.teachers._base import Tunable
 
 CHECKPOINTS, STATE = "checkpoints", "tuning.safetensors"
-FORMAT = "wakesmith-teacher-1"
 Weights = dict[str, Tensor]
 
 
@@ -42,9 +42,7 @@ def save(folder: Path, progress: Progress, weights: Weights, about: dict[str, An
     `about`: labels and preprocessing of the checkpoint. `rest`: moments of the optimiser and the best weights.
     """
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    _write(
-        checkpoint(folder, progress.step), weights, {"format": FORMAT} | {key: json.dumps(told) for key, told in about.items()}
-    )
+    _checkpoints.save(checkpoint(folder, progress.step), weights, **about)
     _write(folder / STATE, rest, {"progress": json.dumps(asdict(progress))})
     for old in checkpoints(folder)[:-keep]:
         old.unlink()
