@@ -1,15 +1,16 @@
 """The gate on real tiny teachers: a good one passes, four bad ones are refused with the right reason; and `teach --check`."""
 
+import hashlib
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.test_teach import make_run, recipe, whisper  # noqa: F401
+from wakesmith.cli import app
 from wakesmith.config import parse, part
 from wakesmith.errors import ConfigError, TeacherError
 from wakesmith.steps import _check, _recipe, forge, teach
@@ -18,7 +19,7 @@ from wakesmith.teachers import _card, _gate
 torch.set_num_threads(1)
 GOOD = {"accuracy": 0.9, "majority_accuracy": 0.6, "balanced_accuracy": 0.8, "chance_accuracy": 0.25, "wake_auc": 0.99}
 GOOD |= {"ece": 0.02, "frr": 0.1, "nll": 0.3, "fa_per_hour": 0.5}
-ALIKE = {"heard_twice": 0.0, "live_against_stored": 0.0}
+ALIKE = {"heard_twice": 0.0, "live_against_stored": 0.0, "ece_by_chance": 0.05}
 LIMITS = _gate.Limits("error", min_wake_auc=0.9, max_ece=0.1)
 
 
@@ -27,7 +28,7 @@ def whole_recipe(whisper, **teaching):  # noqa: F811
     return _recipe.load(
         {
             "phrase": "wake", "seed": 3, "teacher": whisper.model_dump(mode="json"), "student": {"name": "ds_cnn", "width": 8},
-            "teach": {"batch_size": 16, "lr": 3e-3, "epochs": 20, "patience": 20, "max_ece": 0.15, **teaching},
+            "teach": {"batch_size": 16, "lr": 3e-3, "epochs": 20, "patience": 20, **teaching},
             "train": {"steps": 4, "batch": 8, "evaluations": 1, "workers": 0},
         }
     )  # fmt: skip
@@ -81,12 +82,14 @@ def test_a_teacher_of_shuffled_labels_is_refused(whisper, tmp_path):  # noqa: F8
         teach.run(recipe(whisper), tmp_path)
 
 
-def test_a_teacher_with_swapped_classes_is_refused(taught, whisper):  # noqa: F811
-    def swapped(teacher):
-        for values in (teacher.head.classify.weight, teacher.head.classify.bias):
-            values[[0, 2]] = values[[2, 0]]
+def _swap(teacher):
+    """The head answers speech where it hears the phrase, and the other way round."""
+    for values in (teacher.head.classify.weight, teacher.head.classify.bias):
+        values[[0, 2]] = values[[2, 0]]
 
-    reasons = " ".join(judged(taught, whisper, swapped)["reasons"])
+
+def test_a_teacher_with_swapped_classes_is_refused(taught, whisper):  # noqa: F811
+    reasons = " ".join(judged(taught, whisper, _swap)["reasons"])
 
     assert "AUC of the wake phrase 0." in reasons
     assert "calibration error" in reasons
@@ -149,6 +152,11 @@ def test_each_figure_closes_the_gate_alone(figure, value, told):
     assert told in reason
 
 
+def test_few_clips_may_be_as_far_from_calibrated_as_chance_makes_them():
+    assert _gate.verdict(LIMITS, {**GOOD, "ece": 0.15}, {**ALIKE, "ece_by_chance": 0.16})["passed"]
+    assert not _gate.verdict(LIMITS, {**GOOD, "ece": 0.15}, {**ALIKE, "ece_by_chance": 0.14})["passed"]
+
+
 @pytest.mark.parametrize(("frr", "nll", "passed"), [(0.2, 0.1, True), (0.1, 0.4, True), (0.1, 0.3, False), (0.05, 0.9, False)])
 def test_the_teacher_must_miss_less_than_the_student_without_it(frr, nll, passed):
     verdict = _gate.verdict(LIMITS, GOOD, ALIKE, plain={"frr": frr, "nll": nll})
@@ -177,7 +185,7 @@ def test_off_may_be_bare_in_yaml():
 
 
 def wakesmith(*words):
-    return subprocess.run([sys.executable, "-m", "wakesmith.cli", *map(str, words)], capture_output=True, text=True, timeout=120)
+    return CliRunner().invoke(app, [*map(str, words)])
 
 
 def contents(folder):
@@ -189,7 +197,7 @@ def test_check_shows_the_teacher_beside_the_plain_student_and_changes_nothing_el
 
     shown = wakesmith("teach", taught, "--check")
 
-    assert shown.returncode == 0, shown.stderr
+    assert shown.exit_code == 0, shown.stderr
     assert "the student is trained without a teacher" in shown.stderr
     for word in (
         "teacher: whisper",
@@ -209,12 +217,20 @@ def test_check_shows_the_teacher_beside_the_plain_student_and_changes_nothing_el
     assert json.loads(again.stdout)["rows"]["student without teacher"] == json.loads((plain / "card.json").read_text())["dev"]
 
 
-def test_check_ends_with_1_where_the_gate_is_closed(taught):
-    shown = wakesmith("teach", taught, "--check", "--set", "teach.max_ece=0.0001")
+def test_check_ends_with_1_where_the_gate_is_closed(taught, tmp_path):
+    shutil.copytree(taught, tmp_path, dirs_exist_ok=True)
+    teacher = _card.load_teacher(tmp_path / "teach")
+    _swap(teacher)
+    sha256 = hashlib.sha256(_card.head_bytes(teacher.head)).hexdigest()
+    teacher.card = teacher.card.model_copy(update={"head_sha256": sha256})
+    _card.save_teacher(tmp_path / "teach", teacher)
 
-    assert shown.returncode == 1
+    shown = wakesmith("teach", tmp_path, "--check")
+
+    assert shown.exit_code == 1
     assert "gate (error): closed" in shown.stdout
     assert "calibration error" in shown.stdout
+    assert "calibration error" not in wakesmith("teach", tmp_path, "--check", "--set", "teach.max_ece=1.0").stdout
 
 
 def test_check_of_a_teacher_that_was_kept_out_shows_why(whisper, tmp_path):  # noqa: F811

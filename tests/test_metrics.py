@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from wakesmith import metrics
+from wakesmith.errors import DataError
 
 scores = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60).map(lambda x: np.array(x, np.float64))
 
@@ -123,3 +124,75 @@ def test_the_partial_area_of_chance_is_small_and_of_perfection_one():
 
     assert metrics.pauc(even, even, 0.05) == pytest.approx(0.025, abs=1e-3)
     assert metrics.pauc(np.full(9, 0.9), np.full(9, 0.1), 0.05) == 1.0
+
+
+def told_apart(n=400, seed=0, n_classes=4):
+    """Logits whose softmax is the true chance of each class, and labels drawn from it."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (n, n_classes))
+    return logits, (metrics.softmax(logits).cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
+
+
+def test_answers_agree_with_other_ways_to_count():
+    logits, labels = told_apart()
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+    found = metrics.answers(logits, labels, hours_per_clip=0.01, fa_per_hour=2.0)
+
+    wake, other = chances[labels == 0, 0], chances[labels != 0, 0]
+    allowed = math.floor(2.0 * len(other) * 0.01)
+    assert found["accuracy"] == np.mean(chances.argmax(axis=1) == labels)
+    assert found["majority_accuracy"] == max(np.mean(labels == k) for k in range(4))
+    assert found["chance_accuracy"] == 0.25
+    assert found["wake_auc"] == pytest.approx(np.mean(wake[:, None] > other[None]))
+    assert found["frr"] == pytest.approx(np.mean(wake <= np.sort(other)[::-1][allowed]), abs=0.01)
+    assert found["nll"] == pytest.approx(-np.log(chances[np.arange(400), labels]).mean())
+    assert found["fa_hours"] == pytest.approx(len(other) * 0.01)
+    assert found["n_clips"] == 400
+
+
+def test_with_few_hours_no_false_accept_is_allowed():
+    logits, labels = told_apart()
+
+    strict = metrics.answers(logits, labels, hours_per_clip=1e-4, fa_per_hour=0.5)["frr"]
+
+    scores = metrics.softmax(logits)[:, 0]
+    assert strict == np.mean(scores[labels == 0] <= scores[labels != 0].max())
+    assert strict > metrics.answers(logits, labels, hours_per_clip=1e-4, fa_per_hour=500.0)["frr"]
+
+
+def test_figures_of_several_phrases_are_their_means():
+    logits, labels = told_apart()
+    swapped = [1, 0, 2, 3]
+
+    both = metrics.answers(logits, labels, 0.01, n_phrases=2)
+
+    first = metrics.answers(logits, labels, 0.01)
+    second = metrics.answers(logits[:, swapped], np.array(swapped)[labels], 0.01)
+    for figure in ("wake_auc", "frr", "fa_hours"):
+        assert both[figure] == pytest.approx((first[figure] + second[figure]) / 2)
+    assert both["accuracy"] == first["accuracy"]
+
+
+def test_a_balanced_accuracy_counts_each_class_the_same():
+    labels = np.array([0] + [1] * 9)
+
+    found = metrics.answers(np.tile([0.0, 5.0], (10, 1)), labels, 0.01)
+
+    assert (found["accuracy"], found["balanced_accuracy"], found["frr"]) == (0.9, 0.5, 1.0)
+
+
+def test_figures_without_a_wake_clip_are_refused():
+    with pytest.raises(DataError, match="no clip of a wake phrase"):
+        metrics.answers(np.zeros((3, 4)), np.array([1, 2, 3]), 0.01)
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_calibrated_answers_stay_within_what_chance_makes(n):
+    many = [told_apart(n, seed) for seed in range(200)]
+    errors = np.array([metrics.ece(metrics.softmax(logits), labels) for logits, labels in many])
+
+    limits = np.array([metrics.ece_by_chance(metrics.softmax(logits), np.random.default_rng(0), 50) for logits, _ in many])
+
+    assert np.mean(errors > limits) < 0.1
+    assert limits.mean() < 2 * errors.mean()

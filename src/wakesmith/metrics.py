@@ -119,10 +119,23 @@ def pauc(positives: Numbers, negatives: Numbers, most_accepts: float = 0.05) -> 
 
 def ece(probabilities: Numbers, labels: npt.NDArray[np.integer], n_bins: int = 15) -> float:
     """Expected calibration error (Guo et al. 2017, eq. 3): (n, C), (n,) -> 0..1."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    return _ece(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, n_bins)
+
+
+def _ece(confidence: Numbers, right: npt.NDArray[np.bool_], n_bins: int = 15) -> float:
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     gaps = [abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in range(n_bins)]
-    return float(sum(gaps) / len(labels))
+    return float(sum(gaps) / len(right))
+
+
+def ece_by_chance(probabilities: Numbers, draws: np.random.Generator, n_draws: int = 200, quantile: float = 0.95) -> float:
+    """What `ece` stays under, 95 times of 100, for answers that mean what they say: few clips make an error of their own.
+
+    (n, C) -> 0..1. The labels are drawn from the probabilities. On 50 clips it may be 0.18, on 1000 it is 0.04.
+    """
+    confidence = probabilities.max(axis=1)
+    right = draws.random((n_draws, len(confidence))) < confidence
+    return float(np.quantile([_ece(confidence, one) for one in right], quantile))
 
 
 def answers(

@@ -45,7 +45,7 @@ class Settings(config.Settings):
     min_wake_auc: float = Field(default=0.9, ge=0.5, le=1.0)
     """Least area under the ROC curve of the wake phrase against all else on dev."""
     max_ece: float = Field(default=0.1, gt=0.0, le=1.0)
-    """Largest calibration error on dev, after the temperature is fitted."""
+    """Largest calibration error on dev, after the temperature is fitted; where few clips make more by chance alone, that."""
     against_plain: bool = False
     """The teacher must also beat the student that is trained without it, in misses on dev. That student is trained for it."""
 
