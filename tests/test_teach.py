@@ -179,6 +179,35 @@ def test_what_labelling_keeps_is_not_heard_again_and_gives_the_same_bytes(taught
     assert (heard(tmp_path) == TargetStore.open(tmp_path / "label").state).all()
 
 
+def test_interrupted_labelling_that_keeps_encodings_ends_in_the_same_bytes(taught, whisper, tmp_path):
+    shutil.copytree(taught, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "label")
+    label.run(recipe(whisper, keep_encodings=True), tmp_path)
+    (store,) = (tmp_path / "encodings").iterdir()
+    for state, kept in ((tmp_path / "label" / "state.npy", 20), (store / "state.npy", 24)):  # stopped between the two writes
+        values = np.load(state)
+        values[kept:] = 0
+        np.save(state, values)
+
+    label.run(recipe(whisper, keep_encodings=True), tmp_path)
+
+    names = ("logits.npy", "embedding.npy", "state.npy")
+    assert bytes_of(tmp_path / "label", *names) == bytes_of(taught / "label", *names)
+
+
+def test_an_interrupted_lesson_goes_on_and_ends_in_the_same_head(taught, whisper, tmp_path):
+    shutil.copytree(taught, tmp_path, dirs_exist_ok=True)
+    (store,) = (tmp_path / "encodings").iterdir()
+    state = np.load(store / "state.npy")
+    state[:, 1] = 0
+    np.save(store / "state.npy", state)
+
+    teach.run(recipe(whisper), tmp_path)
+
+    names = ("head.safetensors", "card.json")
+    assert bytes_of(tmp_path / "teach", *names) == bytes_of(taught / "teach", *names)
+
+
 def test_labelling_keeps_no_encodings_unless_asked(taught):
     assert heard(taught)[:, 2].sum() == 0
 
