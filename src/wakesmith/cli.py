@@ -119,9 +119,12 @@ def _teach_command(name: str, text: str) -> None:
     ) -> None:  # fmt: skip
         import json as encoder
 
+        from wakesmith.errors import ConfigError
         from wakesmith.steps import _check
         from wakesmith.steps import forge as step
 
+        if json and not check:
+            raise ConfigError("--json: shows what --check finds. Give both.")
         if not check:
             typer.echo(step.one(_recipe_of(run, set_), run, name))
             return
