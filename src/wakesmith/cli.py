@@ -16,13 +16,16 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting, as in --set student.width=48. May be repeated.")
 ]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, as forge or plan made it.")]
-Phrase = Annotated[str, typer.Argument(help="The wake phrase, as it is written.")]
+Phrase = Annotated[str, typer.Argument(help="The wake phrase, as it is written; several with commas between them.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/PHRASE.")]
 Preset = Annotated[str, typer.Option(help="quick (5 minutes), standard (30 minutes), or a YAML file.")]
 Config = Annotated[Path | None, typer.Option(help="A YAML file of settings, over the preset.")]
 Folders = Annotated[list[str] | None, typer.Option(help="Folder of recordings, or a CSV/JSONL manifest. May be repeated.")]
 Teacher = Annotated[
-    str | None, typer.Option(help="A teacher by name, with a local folder or hub id after a colon: whisper:FOLDER.")
+    str | None,
+    typer.Option(
+        help="A teacher by name, with a local folder after a colon: whisper:FOLDER. Two and more with a plus: an ensemble."
+    ),
 ]
 
 
@@ -58,14 +61,14 @@ def _recipe(
     phrase: str, preset: str, config: Path | None, teacher: str | None, negatives: list[str] | None, noise: list[str] | None,
     rooms: list[str] | None, test_recordings: list[str] | None, set_: list[str] | None,
 ) -> Any:  # fmt: skip
-    from wakesmith.config import assignment, merge, read_yaml
+    from wakesmith.config import assignment, merge, read_yaml, teacher_named
     from wakesmith.steps import _recipe
 
     own = read_yaml(config) if config else {}
-    own = merge(own, {"phrase": phrase})
+    phrases = [one.strip() for one in phrase.split(",")]
+    own = merge(own, {"phrase": phrases if len(phrases) > 1 else phrase})
     if teacher:
-        name, _, path = teacher.partition(":")
-        own = merge(own, {"teacher": {"name": name, **({"path": path} if path else {})}})
+        own = merge(own, {"teacher": teacher_named(teacher)})
     sources = [
         *(_source(path, "speech") for path in negatives or []),
         *(_source(path, "noise") for path in noise or []),
@@ -148,6 +151,32 @@ for _name, _text in {
     "evaluate": "The bundle hears continuous audio; the report is written.",
 }.items():
     (_teach_command if _name == "teach" else _step_command)(_name, _text)
+
+
+@app.command()
+def compare(
+    run: RunFolder,
+    teacher: Annotated[list[str] | None, typer.Option(help="As for forge; whisper:FOLDER+moonshine is an ensemble.")] = None,
+    arms: Annotated[Path | None, typer.Option(help="A YAML file: name of an arm -> settings that it changes.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each arm.")] = 3,
+    jobs: Annotated[int, typer.Option(min=0, help="Students trained at once, one thread each; 0: one a core.")] = 0,
+    set_: Set = None,
+    json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+) -> None:
+    """The same student with and without each teacher: same views, same steps, several seeds, one table."""
+    import json as encoder
+
+    from wakesmith.config import assignment, merge, read_yaml, teacher_named
+    from wakesmith.steps import _compare
+    from wakesmith.steps import compare as step
+
+    values = read_yaml(run / "config.yaml")
+    for item in set_ or []:
+        values = merge(values, assignment(item))
+    chosen = [step.Arm(name, {"teacher": teacher_named(name)}) for name in teacher or []]
+    chosen += [step.Arm(name, over) for name, over in (read_yaml(arms) if arms else {}).items()]
+    told = step.run(values, run, chosen, seeds, jobs)
+    typer.echo(encoder.dumps(told) if json else _compare.table(told))
 
 
 @app.command()

@@ -189,6 +189,15 @@ def assignment(text: str) -> dict[str, Any]:
     return dict(nested)
 
 
+def teacher_named(text: str) -> dict[str, Any]:
+    """`whisper:FOLDER` -> settings of a teacher; `moonshine+whisper:FOLDER` -> of an ensemble."""
+    members = []
+    for one in text.split("+"):
+        name, _, path = one.partition(":")
+        members.append({"name": name, **({"path": path} if path else {})})
+    return members[0] if len(members) == 1 else {"name": "ensemble", "members": members}
+
+
 def to_yaml(settings: Settings) -> str:
     """All values, defaults included, as YAML."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

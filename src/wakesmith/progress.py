@@ -9,19 +9,30 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 PLAIN_EVERY_S = 10.0
+_muted = False
+
+
+def mute() -> None:
+    """Tell nothing from this process: its parent does."""
+    global _muted
+    _muted = True
 
 
 def track(items: Iterable[Item], label: str, total: int | None = None, done: int = 0) -> Iterator[Item]:
     """Yield the items, showing how many of `total` are made and the time left; `done` were made before."""
     if total is None and isinstance(items, Sized):
         total = len(items) + done
+    if _muted:
+        yield from items
+        return
     shown = _bar if sys.stderr.isatty() else _plain
     yield from shown(items, label, total, done)
 
 
 def say(text: str) -> None:
     """One line of news for a person."""
-    print(text, file=sys.stderr, flush=True)
+    if not _muted:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _bar(items: Iterable[Item], label: str, total: int | None, done: int) -> Iterator[Item]:

@@ -62,7 +62,7 @@ class Run:
         folder = self.folder / step
         if stamp(folder / WHOLE) == fingerprint:
             return False
-        if folder.exists() and stamp(folder / BEGUN) != fingerprint:
+        if folder.exists() and any(folder.iterdir()) and stamp(folder / BEGUN) != fingerprint:
             self.clear(step)
         folder.mkdir(exist_ok=True)
         write_json(folder / BEGUN, {"fingerprint": fingerprint})

@@ -52,10 +52,12 @@ def one(recipe: Recipe, folder: Path, step: str) -> Path:
     return folder / _recipe.FOLDERS.get(step, step)
 
 
-def go(recipe: Recipe, place: Run, step: str, number: str = "") -> None:
+def go(recipe: Recipe, place: Run, step: str, number: str = "", quiet: bool = False) -> None:
+    """Run a step unless it is whole; `quiet`: do not say so when it is."""
     stamp, name = _recipe.fingerprint(recipe, step), _recipe.FOLDERS.get(step, step)
     if not place.begin(name, stamp):
-        say(f"{number}{step}: whole, nothing to do")
+        if not quiet:
+            say(f"{number}{step}: whole, nothing to do")
         return
     say(f"{number}{step}")
     started = time.monotonic()

@@ -69,20 +69,16 @@ def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
 
     from wakesmith.data.audio_store import AudioStore
     from wakesmith.data.views import ViewStore
-    from wakesmith.training import features as cache
     from wakesmith.training.trainer import cut_metrics, last_whole_checkpoint
 
     if (out / "card.json").exists():
         return _tidied(out)
     out.mkdir(parents=True, exist_ok=True)
     views, audio = ViewStore.open(folder / "views"), AudioStore.open(folder / "prepare")
-    torch.manual_seed(_seed(recipe))
-    front_end = registry.build("features", recipe.features)
-    stamp = record.fingerprint(views.fingerprint, recipe.features.model_dump(mode="json"))[:16]
-    path = folder / "features" / f"{stamp}.npy" if recipe.train.keep_features else out / "features.npy"
     arguments = _arguments(recipe, out)
     with arguments.main_process_first(local=False):
-        frames = cache.make(front_end, views, path)
+        frames = features_of(recipe, folder, out)
+    torch.manual_seed(_seed(recipe))
     trainer = _trainer(recipe, folder, arguments, audio, views, frames, distil)
     checkpoint = last_whole_checkpoint(out / "checkpoints")
     cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
@@ -95,6 +91,17 @@ def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
         write_json(out / "card.json", card)
         _tidied(out)
     return out
+
+
+def features_of(recipe: Recipe, folder: Path, out: Path) -> np.ndarray:
+    """(n_clips, K, T, F) of all views, made once; for this training alone, or kept in folder/features for the next."""
+    from wakesmith.data.views import ViewStore
+    from wakesmith.training import features
+
+    views = ViewStore.open(folder / "views")
+    stamp = record.fingerprint(views.fingerprint, recipe.features.model_dump(mode="json"))[:16]
+    path = folder / "features" / f"{stamp}.npy" if recipe.train.keep_features else out / "features.npy"
+    return features.make(registry.build("features", recipe.features), views, path)
 
 
 def _seed(recipe: Recipe) -> int:

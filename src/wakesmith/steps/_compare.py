@@ -1,0 +1,204 @@
+"""Figures of one cell of a comparison, and what many cells say together: means, intervals over seeds, paired differences."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wakesmith import config, registry
+from wakesmith.data import classes
+
+if TYPE_CHECKING:
+    from wakesmith.steps._recipe import Recipe
+
+VERSION = 1  # of the figures: another one measures every cell anew
+ERRORS = ("errors_clean", "errors_noisy", "frr_clean", "frr_all", "frr_at_rate")
+"""Shares of mistakes, the less the better: single test clips called wrongly, and phrases missed in continuous audio."""
+TEST_END_MS = 200
+
+
+def figures(recipe: Recipe, cell: Path) -> dict[str, Any]:
+    """Of a trained student, and of its teacher on the same clips."""
+    from wakesmith.steps.export import load_weights
+
+    card = json.loads((cell / "train" / "card.json").read_text(encoding="utf-8"))
+    heard = {kind: _test_views(recipe, cell, kind) for kind in ("clean", "noisy")}
+    front_end = registry.build("features", recipe.features)
+    n_classes = len(classes.names(recipe.phrases))
+    student = registry.build("students", recipe.student, front_end.n_mels, card["n_frames"], n_classes)
+    load_weights(student, cell / "train" / "model.safetensors")
+    result: dict[str, Any] = {
+        "parameters": card["parameters"], "dev": card["dev"], "train_s": _took_s(cell / "train"),
+        "samples_per_s": card["samples_per_s"], "teacher": None,
+    }  # fmt: skip
+    for kind, (samples, labels) in heard.items():
+        result[f"errors_{kind}"] = _errors(_student_logits(front_end, student, samples), labels)
+    if recipe.train.distil:
+        result["teacher"] = _teacher(recipe, cell, heard)
+    if len(recipe.phrases) == 1:
+        result |= _streams(recipe, cell)
+    return result
+
+
+def _teacher(recipe: Recipe, cell: Path, heard: dict[str, Any]) -> dict[str, Any]:
+    """The teacher's own mistakes on the test clips, and what it cost. Kept beside the teacher: all seeds share it."""
+    path = (cell / "teach").resolve() / "test.json"
+    if not path.exists():
+        from wakesmith.run import write_json
+        from wakesmith.teachers._card import load_teacher
+
+        teacher = load_teacher(cell / "teach")
+        told = {f"errors_{kind}": _errors(_teacher_logits(teacher, samples), labels) for kind, (samples, labels) in heard.items()}
+        write_json(path, {**told, "dev": json.loads((path.parent / "gate.json").read_text(encoding="utf-8"))["dev"]})
+    asked_s = {"teach_s": _took_s(cell / "teach"), "label_s": _took_s(cell / "label") if (cell / "label").exists() else 0.0}
+    return {**json.loads(path.read_text(encoding="utf-8")), **asked_s}
+
+
+def _test_views(recipe: Recipe, cell: Path, kind: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Labelled test clips (n, 24000), cut 0.2 s after the phrase, alone or under the run's effects; (n,) classes."""
+    from wakesmith import augment
+    from wakesmith.augment._bank import Bank
+    from wakesmith.data.audio_store import AudioStore
+
+    store = AudioStore.open(cell / "prepare")
+    numbers = classes.numbers(store.clips, store.recordings, recipe.phrases)
+    chosen = [i for i, clip in enumerate(store.clips) if clip.split == "test" and numbers[i] >= 0]
+    cut = config.part("augment", "shift", least_ms=TEST_END_MS, most_ms=TEST_END_MS)
+    effects = augment.build([cut] if kind == "clean" else recipe.views.effects)
+    bank, clips = Bank(cell / "views" / "bank"), [store.clips[i] for i in chosen]
+    heard = [augment.augment(store.clip(clip), clip, 0, recipe.seed, effects, bank) for clip in clips]
+    return np.stack(heard), numbers[chosen]
+
+
+def _student_logits(front_end: Any, student: Any, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    import torch
+
+    student.eval()
+    with torch.no_grad():
+        parts = [student(front_end(torch.from_numpy(samples[at : at + 256])))[0] for at in range(0, len(samples), 256)]
+    return torch.cat(parts).numpy()  # type: ignore[no-any-return]
+
+
+def _teacher_logits(teacher: Any, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    import torch
+
+    parts = [teacher.answer(torch.from_numpy(samples[at : at + 32]))[0] for at in range(0, len(samples), 32)]
+    return torch.cat(parts).numpy()  # type: ignore[no-any-return]
+
+
+def _errors(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    return float((logits.argmax(axis=1) != labels).mean())
+
+
+def _streams(recipe: Recipe, cell: Path) -> dict[str, float]:
+    """Misses and false accepts of the bundle in continuous audio, at the threshold that dev gives for the target rate."""
+    report = json.loads((cell / "evaluate" / "report.json").read_text(encoding="utf-8"))
+    told: dict[str, float] = {}
+    for split, prefix in (("test", ""), ("dev", "dev_")):
+        judged = report[split]
+        shares = judged["conditions"]
+        told[f"{prefix}frr_clean"] = next(row["frr"] for row in shares if row["name"] == "clean")
+        told[f"{prefix}frr_all"] = sum(row["missed"] for row in shares) / sum(row["n"] for row in shares)
+        told[f"{prefix}fa_per_hour"] = judged["false_accepts"]["per_hour"]
+    told["frr_at_rate"] = _misses_at(report["test"]["det"], recipe.evaluate.target_fa_per_hour)
+    return told
+
+
+def _misses_at(det: dict[str, list[float]], fa_per_hour: float) -> float:
+    """Clean misses where the test's own false accepts keep to a rate: no operating point, but it tells teachers apart."""
+    return min((frr for fa, frr in zip(det["fa_per_hour"], det["frr"], strict=True) if fa <= fa_per_hour), default=1.0)
+
+
+def _took_s(folder: Path) -> float:
+    return float(json.loads((folder / "whole.json").read_text(encoding="utf-8"))["took_s"])
+
+
+def summary(results: dict[str, list[dict[str, Any]]], recipe: Recipe) -> dict[str, Any]:
+    """Per arm: means over the seeds with a 95 % interval, and the paired difference to the arm without a teacher."""
+    plain = next(iter(results.values()))
+    told: dict[str, Any] = {
+        "phrases": recipe.phrases,
+        "student": recipe.student.model_dump(mode="json"),
+        "n_seeds": len(plain),
+        "arms": [],
+    }
+    for name, cells in results.items():
+        arm: dict[str, Any] = {"name": name, "parameters": cells[0]["parameters"], "teacher": cells[0]["teacher"]}
+        arm |= {"train_s": float(np.mean([cell["train_s"] for cell in cells]))}
+        for key in [*ERRORS, "fa_per_hour", "dev_frr_clean", "dev_frr_all"]:
+            if key in cells[0]:
+                arm[key] = spread([cell[key] for cell in cells])
+        arm["dev_errors"] = spread([1 - cell["dev"]["accuracy"] for cell in cells])
+        for key in (*ERRORS, "dev_errors"):
+            if key in arm:
+                before = [_value(cell, key) for cell in plain]
+                arm[key] |= fewer([_value(cell, key) for cell in cells], before)
+        told["arms"].append(arm)
+    return told
+
+
+def _value(cell: dict[str, Any], key: str) -> float:
+    return float(1 - cell["dev"]["accuracy"] if key == "dev_errors" else cell[key])
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and the half width of its 95 % interval over the seeds (Student's t); no interval from one seed."""
+    return {"mean": float(np.mean(values)), "half": half_width(values), "values": [float(value) for value in values]}
+
+
+def half_width(values: Sequence[float]) -> float | None:
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return None
+    return float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def fewer(values: Sequence[float], before: Sequence[float]) -> dict[str, Any]:
+    """How many fewer mistakes than without a teacher, as a share of those: from the differences seed by seed."""
+    base = float(np.mean(before))
+    if base == 0:
+        return {"fewer": None, "fewer_half": None}
+    saved = (np.array(before) - np.array(values)) / base
+    return {"fewer": float(saved.mean()), "fewer_half": half_width(saved.tolist())}
+
+
+HEADS = {
+    "errors_clean": "errors, clean clips", "errors_noisy": "errors, noisy clips", "frr_clean": "misses, clean",
+    "frr_all": "misses, all", "fa_per_hour": "FA/h", "frr_at_rate": "misses, clean, test's own threshold",
+}  # fmt: skip
+
+
+def table(told: dict[str, Any]) -> str:
+    """One line an arm, in Markdown: what a document may quote."""
+    columns = [key for key in HEADS if key in told["arms"][0]]
+    heads = [cell for key in columns for cell in ([HEADS[key], "fewer"] if key in ERRORS else [HEADS[key]])]
+    rows = [["teacher", *heads, "teacher's own errors", "train s", "teach + label s"]]
+    for arm in told["arms"]:
+        cells = [cell for key in columns for cell in _cells(arm[key], key in ERRORS)]
+        teacher = arm["teacher"]
+        own = f"{teacher['errors_clean']:.1%} / {teacher['errors_noisy']:.1%}" if teacher else "-"
+        cost = f"{teacher['teach_s'] + teacher['label_s']:.0f}" if teacher else "-"
+        rows.append([arm["name"], *cells, own, f"{arm['train_s']:.0f}", cost])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
+    student = told["student"]
+    what = f"{student['name']}, {told['arms'][0]['parameters']:,} parameters, {told['n_seeds']} seeds, 95 % intervals over seeds"
+    return "\n".join([what, "", *lines])
+
+
+def _cells(value: dict[str, Any], with_fewer: bool) -> list[str]:
+    spread = f" ± {value['half']:.1%}" if value["half"] is not None else ""
+    if not with_fewer:
+        half = f" ± {value['half']:.2f}" if value["half"] is not None else ""
+        return [f"{value['mean']:.2f}{half}"]
+    if value["fewer"] is None:
+        return [f"{value['mean']:.1%}{spread}", "-"]
+    sure = f" ± {value['fewer_half']:.0%}" if value["fewer_half"] is not None else ""
+    return [f"{value['mean']:.1%}{spread}", f"{value['fewer']:+.0%}{sure}"]

@@ -1,0 +1,153 @@
+"""`compare`: the same student with and without each teacher, on the same views, with the same steps and seeds.
+
+Every arm is the run's recipe with a few settings changed; `none` learns from the labels alone. What arms share (voices, clips,
+views, a teacher's answers) is made once, by fingerprint. Figures of a cell (arm, seed) are kept, so that an interrupted
+comparison goes on, and one more seed or teacher costs only itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wakesmith import pool, progress
+from wakesmith.config import merge
+from wakesmith.errors import ConfigError
+from wakesmith.progress import say
+from wakesmith.run import Run, fingerprint, write_json
+from wakesmith.steps import _recipe, forge
+
+if TYPE_CHECKING:
+    from wakesmith.steps._recipe import Recipe
+
+PLAIN = "none"
+FOLDER, CELLS, MADE, RESULT = "compare", "cells", "made", "result.json"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train: a name, and the settings that it changes."""
+
+    name: str
+    over: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One student to train: its recipe, and the folder of its own, a run folder in which shared steps are links."""
+
+    recipe: Recipe
+    folder: Path
+
+    @property
+    def last(self) -> str:
+        return "evaluate" if len(self.recipe.phrases) == 1 else "train"
+
+
+def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, jobs: int) -> dict[str, Any]:
+    """Compare arms in the run folder of the recipe `values`; `jobs` students are trained at once, each on one thread.
+
+    -> what folder/compare/compare.json holds.
+    """
+    from wakesmith.steps import _compare
+
+    base = _recipe.load(dict(values))
+    recipes = {arm.name: _of_arm(values, arm) for arm in [Arm(PLAIN, {"train": {"distil": False}}), *arms]}
+    if len(recipes) != len(arms) + 1:
+        raise ConfigError(f"compare: two arms have one name; each needs its own, and '{PLAIN}' is the one without a teacher.")
+    cells = {name: [_cell(seeded(recipe, seed), folder) for seed in range(n_seeds)] for name, recipe in recipes.items()}
+    with forge.plan(base, folder).alone():
+        for name, own in cells.items():
+            say(f"compare: {name}")
+            for cell in own:
+                _shared_steps(base, cell, folder)
+        by_seed = [own[seed] for seed in range(n_seeds) for own in cells.values()]
+        _train([cell for cell in by_seed if not (cell.folder / RESULT).exists()], jobs)
+        results = {name: [_judged(cell) for cell in own] for name, own in cells.items()}
+    told = _compare.summary(results, base)
+    write_json(folder / FOLDER / "compare.json", told)
+    return told
+
+
+def _cell(recipe: Recipe, folder: Path) -> Cell:
+    from wakesmith.steps import _compare
+
+    last = Cell(recipe, folder).last
+    name = fingerprint(_recipe.fingerprint(recipe, last), _compare.VERSION)[:16]
+    return Cell(recipe, folder / FOLDER / CELLS / name)
+
+
+def _shared_steps(base: Recipe, cell: Cell, folder: Path) -> None:
+    """Everything up to the training, made here or linked."""
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    place = forge.plan(cell.recipe, cell.folder)
+    for shared in ("encodings", "features"):
+        (folder / shared).mkdir(exist_ok=True)
+        _link(cell.folder / shared, folder / shared)
+    for step in _recipe.road(cell.recipe, "train")[:-1]:
+        _link(cell.folder / step, _home(base, cell.recipe, step, folder))
+        forge.go(cell.recipe, place, step, quiet=True)
+
+
+def _train(cells: list[Cell], jobs: int) -> None:
+    """Small networks gain little from a second thread: as many students at once as there are cores are done soonest."""
+    if not cells:
+        return
+    _features(cells)
+    with pool.workers(jobs, progress.mute) as processes:
+        waiting = [processes.submit(_train_one, cell) for cell in cells]
+        for finished in progress.track(as_completed(waiting), "compare: students", total=len(waiting)):
+            finished.result()
+
+
+def _features(cells: list[Cell]) -> None:
+    """The features of all views, before processes ask for the same file."""
+    from wakesmith.steps import train
+
+    for cell in cells:
+        train.features_of(cell.recipe, cell.folder, cell.folder / "train")
+
+
+def _train_one(cell: Cell) -> None:
+    forge.go(cell.recipe, Run(cell.folder), "train", quiet=True)
+
+
+def _judged(cell: Cell) -> dict[str, Any]:
+    """The figures of a trained student, measured once."""
+    from wakesmith.steps import _compare
+
+    path = cell.folder / RESULT
+    if not path.exists():
+        for step in _recipe.road(cell.recipe, cell.last):
+            forge.go(cell.recipe, Run(cell.folder), step, quiet=True)
+        write_json(path, _compare.figures(cell.recipe, cell.folder))
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _of_arm(values: Mapping[str, Any], arm: Arm) -> Recipe:
+    # A weak teacher is a result here, not a reason to stop; its verdict is written all the same.
+    kept = {"teach": {"gate": "warn"}, "label": {"keep_encodings": True}, "train": {"keep_features": True}}
+    return _recipe.load(merge(merge(dict(values), kept), dict(arm.over)))
+
+
+def seeded(recipe: Recipe, seed: int) -> Recipe:
+    """The recipe with the n-th seed of weights and order; views and teacher stay the same."""
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": 1000 * recipe.seed + seed})})
+
+
+def _home(base: Recipe, recipe: Recipe, step: str, folder: Path) -> Path:
+    """Where the output of a shared step lies: the run's own folder when it is the same, else one named by its fingerprint."""
+    stamp = _recipe.fingerprint(recipe, step)
+    own = step in ("speak", "prepare", "views") and stamp == _recipe.fingerprint(base, step)
+    home = folder / step if own else folder / FOLDER / MADE / f"{step}-{stamp[:16]}"
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+def _link(link: Path, home: Path) -> None:
+    if not link.is_symlink():
+        link.symlink_to(home.resolve(), target_is_directory=True)
