@@ -69,3 +69,16 @@ def test_a_second_process_is_refused(tmp_path):
 
 def test_fingerprints_tell_values_apart_and_not_their_order():
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
+
+
+def test_an_interrupted_labelling_is_taken_up_by_the_step_itself(tmp_path):
+    """The store once cleared the step's stamp away, so that the next start threw every answer out."""
+    from wakesmith.data.targets import TargetStore
+
+    run = place(tmp_path)
+    run.begin("label", "a")
+    TargetStore.create(run.folder / "label", {"teacher": "t"}, (4, 2), 4, 8)
+
+    run.begin("label", "a")
+
+    assert TargetStore.open(run.folder / "label").n_clips == 4

@@ -100,10 +100,10 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 def _make(folder: Path, manifest: dict[str, Any], most: int) -> None:
-    if folder.exists():
-        (folder / MANIFEST).unlink(missing_ok=True)  # first: without it nothing here counts
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)  # first: without it nothing here counts
+    for old in folder.glob("*.npy"):  # only what is the store's: the step's own stamp lies here too
+        old.unlink()
     keys = tuple(manifest["keys"])
     check_room(folder, size_bytes((most,), manifest["arrays"]))
     for name, shape in manifest["arrays"].items():
