@@ -155,7 +155,9 @@ def test_tuned_weights_change_answer_and_fingerprint(name, folders):
 
     encoder.take(tuned, "ab" * 32)
 
-    assert "ab" * 32 in encoder.fingerprint() != before
+    tuned_once = encoder.fingerprint()
+    encoder.take(tuned, "cd" * 32)
+    assert len({name[:16] for name in (before, tuned_once, encoder.fingerprint())}) == 3  # stores are named after these
     assert not torch.allclose(encoder.encode(clips), answer)
     assert not any(weight.requires_grad for weight in encoder.module.parameters())
 
@@ -228,6 +230,19 @@ def test_half_precision_is_near_and_is_another_fingerprint(name, dtype, folders)
     assert torch.nn.functional.cosine_similarity(found, wanted, dim=-1).min() > 0.99
     assert half.fingerprint() != full.fingerprint()
     assert half.n_overflows == 0
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_only_what_stage_two_hears_follows_the_autocast_around_it(name, folders):
+    encoder, clips = built(name, folders[name]), sounds()
+    encoded = encoder.encode(clips)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(encoder.encode(clips), encoded)
+        hidden = encoder.hidden(clips)
+
+    assert hidden.dtype == torch.float32
+    assert 0 < (hidden - encoded).abs().max() < 0.5
 
 
 @pytest.mark.parametrize("name", FAMILIES)

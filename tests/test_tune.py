@@ -583,3 +583,24 @@ def test_every_family_is_tuned_and_its_front_end_stays(tmp_path, family):
     sha256 = _tune_state.write_encoder(tmp_path / "encoder.safetensors", outcome.encoder_weights)
     _tune_state.take_encoder(fresh, tmp_path / "encoder.safetensors", sha256)
     assert_equal(dict(fresh.module.state_dict()), dict(encoder.module.state_dict()))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize("family", tiny_encoders.FAMILIES)
+def test_every_family_learns_in_the_asked_precision(tmp_path, family, precision):
+    folder = tiny_encoders.save(family, tmp_path / family)
+    encoder = registry.build("teachers", part("teachers", family, path=str(folder)))
+    n_segments = pool_time(encoder.encode(torch.zeros(1, N_SAMPLES))).shape[2]
+    head = Head(HeadSettings(embedding_size=8, dropout=0.0), encoder.n_layers, n_segments, encoder.hidden_size, 4)
+    kinds = set()
+
+    def watch(_, __, answer):
+        if torch.is_grad_enabled():
+            kinds.add(answer.dtype)
+
+    for linear in (module for module in encoder.layers()[-1].modules() if isinstance(module, nn.Linear)):
+        linear.register_forward_hook(watch)
+    outcome, _, _ = tune(tmp_path / "run", encoder, head, steps=1, lr=1e-4, precision=precision)
+
+    assert getattr(torch, precision) in kinds <= {getattr(torch, precision), torch.float32}
+    assert outcome.n_redone == 0

@@ -62,35 +62,40 @@ class TorchEncoder(ABC):
         self._made_of = fingerprint_of([files.settings, found.source], self._name, self._dtype, *self._words())
 
     def fingerprint(self) -> str:
-        return f"{self._made_of}+{self._tuned}" if self._tuned else self._made_of
+        # One hash of both: stores are named after its beginning, and a tuned encoder hears otherwise than a frozen one.
+        return fingerprint_of([], self._made_of, self._tuned) if self._tuned else self._made_of
 
     def encode(self, samples: Tensor) -> Tensor:
-        """(B, N) -> (B, L, T, D) on the CPU."""
-        with torch.no_grad():
+        """(B, N) -> (B, L, T, D) on the CPU, the same within the autocast of a training loop as without."""
+        with torch.no_grad(), torch.autocast(self._device.type, enabled=False):
             return self.hidden(samples).cpu()
 
     def hidden(self, samples: Tensor) -> Tensor:
-        """(B, N) -> (B, L, T, D) float32 on the module's device, with gradients where parameters ask for them."""
+        """(B, N) -> (B, L, T, D) float32 on the module's device, with gradients where parameters ask for them.
+
+        Computed in the precision of an autocast around it, as stage two sets one, else in that of the settings.
+        """
         check_samples(samples, self.min_samples, self._name)
         for norm in self._batch_norms:
             norm.eval()  # its statistics stay frozen in stage two as well, and no clip hears its batch mates
-        samples = samples.to(next(self.module.parameters()).device, torch.float32)
-        with torch.autocast(samples.device.type, enabled=False):  # also within the autocast of a training loop
+        samples, kind = samples.to(self._device, torch.float32), self._device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self._dtype
+        with torch.autocast(kind, enabled=False):  # the mel and the mean are float32 always
             prepared = self.prepare(samples)
-        answers = self._answers(prepared, self._dtype)
-        if self._dtype == torch.float32:
+        answers = self._answers(prepared, dtype)
+        if dtype == torch.float32:
             return answers
         whole = answers.isfinite().flatten(1).all(dim=1)
-        return answers if whole.all() else self._again(prepared, whole)
+        return answers if whole.all() else self._again(prepared, whole, dtype)
 
-    def _again(self, prepared: Tensor, whole: Tensor) -> Tensor:
+    def _again(self, prepared: Tensor, whole: Tensor, dtype: torch.dtype) -> Tensor:
         """Clips that overflowed are heard in float32; the others anew, for zero times infinity would spoil their gradients."""
         if self.n_overflows == 0:
-            say(f"{self._name}: an answer overflowed in {self._dtype}; such clips are heard again in float32.")
+            say(f"{self._name}: an answer overflowed in {dtype}; such clips are heard again in float32.")
         self.n_overflows += int((~whole).sum())
         parts = [self._answers(prepared[~whole], torch.float32)]
         if whole.any():
-            parts.append(self._answers(prepared[whole], self._dtype))
+            parts.append(self._answers(prepared[whole], dtype))
         places = torch.cat([(~whole).nonzero(), whole.nonzero()]).flatten()
         return torch.cat(parts)[places.argsort()]
 
@@ -107,9 +112,13 @@ class TorchEncoder(ABC):
                 layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)  # type: ignore[method-assign]
 
     def take(self, weights: dict[str, Tensor], sha256: str) -> None:
-        """Load tuned weights strictly. From then on the fingerprint ends in `sha256`."""
+        """Load tuned weights strictly. From then on the fingerprint covers `sha256`."""
         _checkpoints.load_strictly(self.module, weights, f"tuned weights {sha256[:12]}")
         self._tuned = sha256
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.module.parameters()).device
 
     def _words(self) -> tuple[object, ...]:
         """Settings beside name and dtype that change an answer."""

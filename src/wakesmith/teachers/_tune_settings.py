@@ -34,6 +34,7 @@ class Tuning(config.Settings):
     keep: int = Field(default=3, ge=1)
     """Newest checkpoints that are kept; the best weights are kept beside them."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the encoder; the head and the loss are always float32. A step that overflows is done again in float32."""
+    """Of the encoder while it learns (float32: that of teacher.dtype); the head and the loss are always float32. A step whose
+    gradients overflow is done again without the half precision."""
     activation_checkpointing: bool = False
     """Compute activations twice instead of storing them: less memory for about a third more time."""
