@@ -300,7 +300,7 @@ def test_a_checkpoint_takes_the_place_of_the_weights(name, shape, folders, tmp_p
     assert not torch.allclose(answer(encoder), answer(plain))
     plain.take(weights, "ab" * 32)
     assert torch.equal(answer(encoder), answer(plain))
-    assert (encoder.head_weights, encoder.head_labels) == (None, None)
+    assert encoder.head is None
 
 
 @pytest.mark.parametrize("name", tiny_encoders.FAMILIES)
@@ -312,8 +312,8 @@ def test_a_whole_teacher_gives_its_head_too(name, folders, tmp_path):
     encoder = built(name, folders[name], checkpoint=str(tmp_path / "teacher.safetensors"))
 
     assert not torch.allclose(answer(encoder), answer(plain))
-    assert encoder.head_labels == LABELS
-    assert encoder.head_weights.keys() == {"classify.weight"}
+    assert encoder.head.labels == LABELS
+    assert encoder.head.weights.keys() == {"classify.weight"}
 
 
 @pytest.mark.parametrize("name", tiny_encoders.FAMILIES)

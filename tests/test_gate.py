@@ -188,6 +188,12 @@ def wakesmith(*words):
     return CliRunner().invoke(app, [*map(str, words)])
 
 
+def plain_of(folder):
+    """The folder of the one student that was trained without a teacher."""
+    (plain,) = (folder / "plain").iterdir()
+    return plain
+
+
 def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
@@ -208,7 +214,7 @@ def test_check_shows_the_teacher_beside_the_plain_student_and_changes_nothing_el
         "gate (error): passed",
     ):
         assert word in shown.stdout
-    plain = taught / "teach" / "plain"
+    plain = plain_of(taught)
     assert {path: data for path, data in contents(taught).items() if plain not in path.parents} == before
 
     again = wakesmith("teach", taught, "--check", "--json")
@@ -267,14 +273,39 @@ def test_check_refuses_a_teacher_of_other_views(taught, whisper, tmp_path):  # n
         _check.run(whole_recipe(whisper), tmp_path)
 
 
-def test_a_plain_student_of_other_settings_is_trained_again(taught, whisper):  # noqa: F811
+def test_a_plain_student_of_other_settings_is_another(taught, whisper, tmp_path):  # noqa: F811
+    shutil.copytree(taught, tmp_path, dirs_exist_ok=True)
     settings = whole_recipe(whisper)
-    teach.plain_student(settings, taught)
-    first = (taught / "teach" / "plain" / "begun.json").read_text()
+    for one in (settings, settings.model_copy(update={"seed": 4}), settings):
+        teach.plain_student(one, tmp_path)
 
-    teach.plain_student(settings.model_copy(update={"seed": 4}), taught)
+    first, second = (path.read_bytes() for path in (tmp_path / "plain").glob("*/model.safetensors"))
+    assert first != second
 
-    assert (taught / "teach" / "plain" / "begun.json").read_text() != first
+
+def test_another_teacher_is_compared_with_the_same_plain_student(whisper, tmp_path, capsys):  # noqa: F811
+    make_run(tmp_path)
+    for epochs in (2, 3):
+        teach.run(whole_recipe(whisper, against_plain=True, gate="warn", epochs=epochs), tmp_path)
+
+    assert capsys.readouterr().err.count("trained without a teacher") == 1
+    assert (plain_of(tmp_path) / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"student": {"name": "ds_cnn", "width": 16}}, {"train": {"steps": 5}}, {"losses": ["cross_entropy"]}]
+)
+def test_a_teacher_judged_beside_the_plain_student_is_outdated_with_it(changed):
+    def outdated(**teaching):
+        first, second = (
+            _recipe.load({"phrase": "wake", "teach": teaching, **values})
+            for values in ({"student": {"name": "ds_cnn", "width": 8}}, changed)
+        )
+        return _recipe.fingerprint(first, "teach") != _recipe.fingerprint(second, "teach")
+
+    assert outdated(against_plain=True)
+    assert not outdated()
+    assert not outdated(against_plain=True, gate="off")
 
 
 def test_the_gate_asks_for_the_plain_student_when_told_to(whisper, tmp_path):  # noqa: F811
@@ -284,5 +315,5 @@ def test_the_gate_asks_for_the_plain_student_when_told_to(whisper, tmp_path):  #
     teach.run(settings, tmp_path)
 
     card = json.loads((tmp_path / "teach" / "card.json").read_text())
-    plain = json.loads((tmp_path / "teach" / "plain" / "card.json").read_text())["dev"]
+    plain = json.loads((plain_of(tmp_path) / "card.json").read_text())["dev"]
     assert card["gate"]["checks"]["plain_frr"] == plain["frr"] >= card["dev"]["frr"]

@@ -15,6 +15,7 @@ from wakesmith.steps.evaluate import Settings as Evaluate
 from wakesmith.steps.label import Settings as Label
 from wakesmith.steps.prepare import Settings as Prepare
 from wakesmith.steps.speak import Settings as Speak
+from wakesmith.steps.teach import PLAIN_READS
 from wakesmith.steps.teach import Settings as Teach
 from wakesmith.steps.train import Settings as Train
 from wakesmith.steps.views import Settings as Views
@@ -79,6 +80,11 @@ def needs(recipe: Recipe, step: str) -> tuple[str, ...]:
     return STEPS[step][1]
 
 
+def sections(recipe: Recipe, step: str) -> set[str]:
+    """The sections of the recipe that a step reads; a teacher is judged beside the plain student only when that is asked."""
+    return {*STEPS[step][0], *(PLAIN_READS if step == "teach" and recipe.teach.asks_plain else ())}
+
+
 def road(recipe: Recipe, last: str = "evaluate") -> list[str]:
     """The steps up to `last`, in the order they run."""
     needed = {last}
@@ -90,9 +96,8 @@ def road(recipe: Recipe, last: str = "evaluate") -> list[str]:
 
 def fingerprint(recipe: Recipe, step: str) -> str:
     """Of the settings that a step reads and of the steps before it."""
-    sections, before = STEPS[step][0], needs(recipe, step)
-    data = recipe.model_dump(mode="json", include=set(sections))
-    return run.fingerprint(step, data, [fingerprint(recipe, earlier) for earlier in before])
+    data = recipe.model_dump(mode="json", include=sections(recipe, step))
+    return run.fingerprint(step, data, [fingerprint(recipe, earlier) for earlier in needs(recipe, step)])
 
 
 def load(*layers: dict[str, Any], preset: str | None = None) -> Recipe:

@@ -1,9 +1,8 @@
-"""`teach`: views of train and dev -> a head on the frozen encoder, calibrated on dev and passed by the gate."""
+"""`teach`: views of train and dev -> a head on the encoder, frozen or tuned, calibrated on dev and passed by the gate."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,8 +14,9 @@ from wakesmith.data import classes
 from wakesmith.data.records import Clip
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say
-from wakesmith.run import BEGUN, fingerprint, stamp, write_json
+from wakesmith.run import fingerprint, write_json
 from wakesmith.teachers._card import CARD, HeadSettings
+from wakesmith.teachers._tune_settings import Tuning
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from wakesmith.teachers._lesson import Lesson
 
 VERDICT, PLAIN = "gate.json", "plain"
+PLAIN_READS = ("phrase", "seed", "features", "student", "losses", "train")
+"""Sections of the recipe that decide what the student without a teacher becomes."""
 
 
 class Settings(config.Settings):
@@ -40,6 +42,8 @@ class Settings(config.Settings):
     lr: float = Field(default=2e-3, gt=0.0)
     weight_decay: float = Field(default=0.1, ge=0.0)
     label_smoothing: float = Field(default=0.05, ge=0.0, lt=0.5)
+    tune: Tuning = Tuning()
+    """Stage two: the encoder learns too."""
     gate: Annotated[Literal["error", "warn", "off"], BeforeValidator(lambda value: "off" if value is False else value)] = "error"
     """What happens when the teacher hears too little on dev to be imitated. (YAML reads a bare off as false.)"""
     min_wake_auc: float = Field(default=0.9, ge=0.5, le=1.0)
@@ -49,11 +53,18 @@ class Settings(config.Settings):
     against_plain: bool = False
     """The teacher must also beat the student that is trained without it, in misses on dev. That student is trained for it."""
 
+    @property
+    def asks_plain(self) -> bool:
+        """Whether the gate needs the student without a teacher."""
+        return self.against_plain and self.gate != "off"
+
 
 def run(recipe: Recipe, folder: Path) -> Path:
-    """Write folder/teach: head.safetensors, card.json, gate.json; of an ensemble, members/<n>-<name>/ in place of the head.
+    """Write folder/teach: head.safetensors, encoder.safetensors where it was tuned, card.json, gate.json; of an ensemble,
+    members/<n>-<name>/ in place of the weights.
 
-    What the encoders heard is kept in folder/encodings. Raises TeacherError at a closed gate.
+    What the encoders heard is kept in folder/encodings, how far a tuning is in folder/tuning.
+    Raises TeacherError at a closed gate.
     """
     settings: Settings = recipe.teach
     out = folder / "teach"
@@ -115,7 +126,7 @@ def teach(recipe: Recipe, lesson: Lesson) -> Teacher | Ensemble:
         label_smoothing=settings.label_smoothing, patience=settings.patience, seed=recipe.seed,
     )  # fmt: skip
     work = _lesson.teach_all if recipe.teacher.name == "ensemble" else _lesson.teach_one
-    return work(lesson, recipe.teacher, settings.head, how)
+    return work(lesson, recipe.teacher, settings.head, how, settings.tune)
 
 
 def judge(recipe: Recipe, folder: Path, teacher: Teaches, lesson: Lesson) -> dict[str, Any]:
@@ -123,23 +134,20 @@ def judge(recipe: Recipe, folder: Path, teacher: Teaches, lesson: Lesson) -> dic
     from wakesmith.teachers import _gate
 
     settings: Settings = recipe.teach
-    asked = settings.against_plain and settings.gate != "off"
-    plain = plain_student(recipe, folder) if asked else None
+    plain = plain_student(recipe, folder) if settings.asks_plain else None
     return _gate.judge(_gate.Limits(settings.gate, settings.min_wake_auc, settings.max_ece), teacher, lesson, plain)
 
 
 def plain_student(recipe: Recipe, folder: Path) -> dict[str, float]:
-    """Figures on dev of the student trained without a teacher, in folder/teach/plain; it is trained when it is not there."""
+    """Figures on dev of the student trained without a teacher, in folder/plain; it is trained when it is not there.
+
+    Its folder is named after what it is made from, so that another teacher is compared with the same student.
+    """
     from wakesmith.data.views import ViewStore
     from wakesmith.steps import train
 
-    out, sections = folder / "teach" / PLAIN, ("phrase", "seed", "features", "student", "losses", "train")
-    settings = recipe.model_dump(mode="json", include=set(sections))
-    made_from = fingerprint("plain", settings, ViewStore.open(folder / "views").fingerprint)
-    if stamp(out / BEGUN) != made_from:
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
-        write_json(out / BEGUN, {"fingerprint": made_from})
+    settings = recipe.model_dump(mode="json", include=set(PLAIN_READS))
+    out = folder / PLAIN / fingerprint("plain", settings, ViewStore.open(folder / "views").fingerprint)[:16]
     if not (out / CARD).exists():
         say("teach: the student is trained without a teacher, to compare")
     train.fit(recipe, folder, out, distil=False)

@@ -1,4 +1,5 @@
-"""The teacher bundle: head.safetensors and card.json, which says what the head was trained on and how well it hears.
+"""The teacher bundle: head.safetensors and card.json, which says what the head was trained on and how well it hears; and
+encoder.safetensors where the encoder was tuned.
 
 An ensemble's bundle holds one such folder a member, and a card with their shares.
 """
@@ -9,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from pydantic import Field
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from wakesmith.teachers._base import Encoder
+    from wakesmith.teachers._base import Encoder, Tunable
     from wakesmith.teachers._head import Head
 
-CARD, HEAD, MEMBERS = "card.json", "head.safetensors", "members"
+CARD, HEAD, ENCODER, MEMBERS = "card.json", "head.safetensors", "encoder.safetensors", "members"
 
 
 class HeadSettings(config.Settings):
@@ -68,6 +69,10 @@ class Card(CardBase):
     trained: bool
     calibration_temperature: float = Field(gt=0.0)
     """The head's logits are divided by it; fitted on dev."""
+    encoder_sha256: str = ""
+    """Of the tuned encoder in the bundle; empty: the encoder is as its source has it."""
+    tuning: list[dict[str, Any]] = []
+    """Each look of stage two at dev; empty without it."""
 
     @property
     def fingerprint(self) -> str:
@@ -160,9 +165,15 @@ def head_bytes(head: Head) -> bytes:
 
 
 def save_teacher(folder: Path, teacher: Teacher) -> None:
-    """Write the head, then the card that names its hash: aside and renamed."""
+    """Write the weights, then the card that names their hashes: aside and renamed."""
+    from wakesmith.teachers import _tune_state
+
     folder.mkdir(parents=True, exist_ok=True)
     write_aside(folder / HEAD, head_bytes(teacher.head))
+    if teacher.card.encoder_sha256:
+        _tune_state.write_encoder(folder / ENCODER, cast("Tunable", teacher.encoder).module.state_dict())
+    else:
+        (folder / ENCODER).unlink(missing_ok=True)
     save_card(folder, teacher.card)
 
 
@@ -207,6 +218,7 @@ def load_single(folder: Path, card: Card) -> Teacher:
     """One encoder with its head."""
     from safetensors.torch import load
 
+    from wakesmith.teachers import _tune_state
     from wakesmith.teachers._head import Head
 
     if not card.trained:
@@ -218,6 +230,8 @@ def load_single(folder: Path, card: Card) -> Teacher:
     if hashlib.sha256(weights).hexdigest() != card.head_sha256:
         raise TeacherError(f"{folder / HEAD}: not the weights that {CARD} names. Run `teach` again.")
     encoder = registry.build("teachers", config.part("teachers", **card.teacher))
+    if card.encoder_sha256:
+        _tune_state.take_encoder(encoder, folder / ENCODER, card.encoder_sha256)
     if encoder.fingerprint() != card.encoder_fingerprint:
         raise TeacherError(f"{folder}: the head was trained on another encoder than {encoder.source} is now. Run `teach` again.")
     head = Head(card.head, card.n_layers, card.n_segments, card.hidden_size, len(card.labels))

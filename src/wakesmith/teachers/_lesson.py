@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,16 @@ from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.config import PartSettings
 from wakesmith.data.answers import OK
 from wakesmith.errors import TeacherError
-from wakesmith.teachers import _ensemble
+from wakesmith.teachers import _ensemble, _tune, _tune_state, _whole
 from wakesmith.teachers._card import Card, EnsembleCard, HeadSettings, Teacher, Teaches, head_bytes
-from wakesmith.teachers._encodings import Heard, Keys, heard_by, whole_batches
+from wakesmith.teachers._encodings import Heard, Keys, heard_by, read_views, whole_batches
 from wakesmith.teachers._ensemble import Ensemble
 from wakesmith.teachers._fit import Encodings, FitSettings, fit_head, fit_temperature, logits_of
+from wakesmith.teachers._tune_settings import Tuning
 
 if TYPE_CHECKING:
     from wakesmith.data.views import ViewStore
-    from wakesmith.teachers._base import Encoder
+    from wakesmith.teachers._base import Encoder, Tunable
     from wakesmith.teachers._head import Head
 
 MAX_NON_FINITE = 0.01
@@ -58,22 +59,17 @@ class Lesson:
         )
 
 
-def teach_one(lesson: Lesson, part: PartSettings, shape: HeadSettings, how: FitSettings) -> Teacher:
-    """A frozen encoder, a head trained on train and calibrated on dev."""
-    encoder: Encoder = registry.build("teachers", part)
-    heard = Heard(lesson.encodings, encoder, lesson.views)
-    heard.fill(lesson.keys)
-    train, dev = _split(lesson, heard)
-    head = fit_head(shape, how, train, dev, len(lesson.labels))
-    temperature = fit_temperature(logits_of(head, dev), dev.labels)
-    teacher = Teacher(encoder, head, _card(lesson, part, encoder, head, train.states.shape[2], temperature))
-    teacher.card = teacher.card.model_copy(update={"dev": lesson.measures(answers_on_dev(teacher, lesson))})
-    return teacher
+def teach_one(lesson: Lesson, part: PartSettings, shape: HeadSettings, how: FitSettings, tuning: Tuning) -> Teacher:
+    """An encoder, a head trained on train and calibrated on dev; with `tuning`, the encoder learns too."""
+    return _taught(lesson, part, _built(part, tuning), shape, how, tuning)
 
 
-def teach_all(lesson: Lesson, part: Any, shape: HeadSettings, how: FitSettings) -> Ensemble:
+def teach_all(lesson: Lesson, part: Any, shape: HeadSettings, how: FitSettings, tuning: Tuning) -> Ensemble:
     """Each member by itself; their shares from their answers on dev."""
-    members = [teach_one(lesson, member, shape, how) for member in part.members]
+    encoders = [_built(member, tuning) for member in part.members]
+    members = [
+        _taught(lesson, member, encoder, shape, how, tuning) for member, encoder in zip(part.members, encoders, strict=True)
+    ]
     answers = [answers_on_dev(member, lesson) for member in members]
     finite = torch.stack([one.isfinite().all(dim=1) for one in answers]).all(dim=0)
     numbers = lesson.numbers[lesson.is_dev][finite.numpy()]
@@ -91,6 +87,34 @@ def teach_all(lesson: Lesson, part: Any, shape: HeadSettings, how: FitSettings) 
     return Ensemble(members, card)
 
 
+def _built(part: PartSettings, tuning: Tuning) -> Encoder:
+    encoder: Encoder = registry.build("teachers", part)
+    if tuning.steps:
+        _tune.check_tunable(encoder)  # before thousands of views are heard
+    return encoder
+
+
+def _taught(
+    lesson: Lesson, part: PartSettings, encoder: Encoder, shape: HeadSettings, how: FitSettings, tuning: Tuning
+) -> Teacher:
+    heard = Heard(lesson.encodings, encoder, lesson.views)
+    head = _whole.head_of(encoder, shape, lesson.labels, torch.from_numpy(read_views(lesson.views, lesson.keys[:1])))
+    learns = head is None or tuning.steps > 0
+    finite = _hear(lesson, heard, lesson.is_dev | learns)  # with a head of its own, dev is all that is asked
+    if head is None:
+        train, dev = (_encodings(lesson, heard, finite & rows) for rows in (~lesson.is_dev, lesson.is_dev))
+        head = fit_head(shape, how, train, dev, len(lesson.labels))
+    facts = _tuned(lesson, encoder, head, how, tuning, finite) if tuning.steps else {}
+    if facts.get("encoder_sha256"):
+        heard = Heard(lesson.encodings, encoder, lesson.views)
+        finite = _hear(lesson, heard, lesson.is_dev)  # not train: only `label` asks for it again
+    dev = _encodings(lesson, heard, finite & lesson.is_dev)
+    temperature = fit_temperature(logits_of(head, dev), dev.labels)
+    teacher = Teacher(encoder, head, _card(lesson, part, encoder, head, temperature, facts))
+    teacher.card = teacher.card.model_copy(update={"dev": lesson.measures(answers_on_dev(teacher, lesson))})
+    return teacher
+
+
 def answers_on_dev(teacher: Teaches, lesson: Lesson, batch: int = 256) -> Tensor:
     """Calibrated logits (n_dev, C) through the store of encodings; NaN where an encoder gave no finite answer."""
     keys = lesson.keys[lesson.is_dev]
@@ -99,23 +123,42 @@ def answers_on_dev(teacher: Teaches, lesson: Lesson, batch: int = 256) -> Tensor
     return torch.cat([teacher.answer_pooled([one.states(part) for one in heard])[0] for part in parts])
 
 
-def _split(lesson: Lesson, heard: Heard) -> tuple[Encodings, Encodings]:
-    """Finite encodings of train and of dev, with their class numbers."""
-    finite = heard.state(lesson.keys) == OK
-    if (bad := int((~finite).sum())) > MAX_NON_FINITE * len(lesson.keys):
+def _hear(lesson: Lesson, heard: Heard, asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Hear what is asked for of the keys. (n,) -> (n,) which of that has finite encodings."""
+    heard.fill(lesson.keys[asked])
+    finite: npt.NDArray[np.bool_] = asked & (heard.state(lesson.keys) == OK)
+    if (bad := int((asked & ~finite).sum())) > MAX_NON_FINITE * asked.sum():
         raise TeacherError(
-            f"teach: the encoder gave NaN or infinity for {bad} of {len(lesson.keys)} views. Use teacher.dtype float32."
+            f"teach: the encoder gave NaN or infinity for {bad} of {asked.sum()} views. Use teacher.dtype float32."
         )
-    chosen = (np.flatnonzero(finite & rows) for rows in (~lesson.is_dev, lesson.is_dev))
-    train, dev = (Encodings(heard.states(lesson.keys[rows]), lesson.numbers[rows]) for rows in chosen)
-    return train, dev
+    return finite
 
 
-def _card(lesson: Lesson, part: PartSettings, encoder: Encoder, head: Head, n_segments: int, temperature: float) -> Card:
+def _encodings(lesson: Lesson, heard: Heard, rows: npt.NDArray[np.bool_]) -> Encodings:
+    return Encodings(heard.states(lesson.keys[rows]), lesson.numbers[rows])
+
+
+def _tuned(
+    lesson: Lesson, encoder: Encoder, head: Head, how: FitSettings, tuning: Tuning, finite: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Stage two. Encoder and head hold the best weights afterwards. -> what the card says of it."""
+    folder = lesson.encodings.with_name("tuning") / encoder.fingerprint()[:16]
+    train, dev = ((lesson.keys[rows], lesson.numbers[rows]) for rows in (finite & ~lesson.is_dev, finite & lesson.is_dev))
+    tuned = _tune.tune(
+        encoder, head, tuning, lesson.views, *train, *dev, folder, how.seed, lesson.labels, lesson.n_phrases, how.label_smoothing
+    )
+    if not tuned.best_step:  # stage one was better, and its encodings stay good
+        return {"tuning": tuned.history}
+    sha256 = hashlib.sha256(_tune_state.encoder_bytes(tuned.encoder_weights)).hexdigest()
+    cast("Tunable", encoder).take(tuned.encoder_weights, sha256)
+    return {"tuning": tuned.history, "encoder_sha256": sha256}
+
+
+def _card(lesson: Lesson, part: PartSettings, encoder: Encoder, head: Head, temperature: float, facts: dict[str, Any]) -> Card:
     return Card(
         teacher=part.model_dump(mode="json"), encoder_fingerprint=encoder.fingerprint(), encoder_source=encoder.source,
-        encoder_licence=encoder.licence, labels=lesson.labels, n_layers=encoder.n_layers, n_segments=n_segments,
+        encoder_licence=encoder.licence, labels=lesson.labels, n_layers=encoder.n_layers, n_segments=len(head.positions),
         hidden_size=encoder.hidden_size, clip_samples=lesson.views.n_samples, head=head.settings,
-        head_sha256=hashlib.sha256(head_bytes(head)).hexdigest(), trained=True, calibration_temperature=temperature,
-        dev={}, gate={}, made_by=lesson.made_by,
+        head_sha256=hashlib.sha256(head_bytes(head)).hexdigest(), calibration_temperature=temperature,
+        trained=True, dev={}, gate={}, made_by=lesson.made_by, **facts,
     )  # fmt: skip

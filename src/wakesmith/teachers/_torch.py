@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -32,9 +33,8 @@ class TorchEncoder(ABC):
     min_samples: int
     preprocessing: dict[str, Any]
     """`rate_hz` and `normalise`: what a checkpoint must agree with."""
-    head_weights: dict[str, Tensor] | None = None
-    head_labels: list[str] | None = None
-    """The head of a checkpoint that is a whole teacher, and its classes."""
+    head: _checkpoints.Checkpoint | None = None
+    """The head of a checkpoint that is a whole teacher."""
 
     def __init__(self, module: nn.Module, settings: TorchSettings, licence: str) -> None:
         self.module = module.eval().requires_grad_(False).to(device(settings.device))
@@ -57,7 +57,7 @@ class TorchEncoder(ABC):
         if settings.checkpoint:
             _checkpoints.check_fits(found, None, self.preprocessing)
             self.source = f"{self.source} with {settings.checkpoint}"
-            self.head_weights, self.head_labels = head, found.labels if head else None
+            self.head = dataclasses.replace(found, weights=head) if head else None
         # Taken now: the answers are those of the bytes that were read, whatever becomes of the file.
         self._made_of = fingerprint_of([files.settings, found.source], self._name, self._dtype, *self._words())
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from wakesmith.errors import TeacherError
@@ -43,7 +44,9 @@ def save(folder: Path, progress: Progress, weights: Weights, about: dict[str, An
     """
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     _checkpoints.save(checkpoint(folder, progress.step), weights, **about)
-    _write(folder / STATE, rest, {"progress": json.dumps(asdict(progress))})
+    aside = folder / (STATE + ".part")
+    save_file({name: value.contiguous().cpu() for name, value in rest.items()}, aside, {"progress": json.dumps(asdict(progress))})
+    aside.replace(folder / STATE)
     for old in checkpoints(folder)[:-keep]:
         old.unlink()
 
@@ -97,10 +100,17 @@ def take_moments(optimizer: torch.optim.Optimizer, rest: Weights) -> None:
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
+def encoder_bytes(weights: Weights) -> bytes:
+    """The tuned encoder as safetensors: no metadata, whose order is chance, so equal weights give equal bytes."""
+    return to_bytes({name: value.contiguous().cpu() for name, value in sorted(weights.items())})
+
+
 def write_encoder(path: Path, weights: Weights) -> str:
-    """The tuned encoder as safetensors. -> SHA-256: no metadata, whose order is chance, so equal weights give equal bytes."""
-    _write(path, dict(sorted(weights.items())), None)
-    return _sha256(path)
+    """Aside first, then renamed. -> SHA-256"""
+    data, aside = encoder_bytes(weights), path.with_name(path.name + ".part")
+    aside.write_bytes(data)
+    aside.replace(path)
+    return hashlib.sha256(data).hexdigest()
 
 
 def take_encoder(encoder: Tunable, path: Path, sha256: str) -> None:
@@ -115,9 +125,3 @@ def take_encoder(encoder: Tunable, path: Path, sha256: str) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _write(path: Path, tensors: Weights, metadata: dict[str, str] | None) -> None:
-    aside = path.with_name(path.name + ".part")
-    save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, aside, metadata)
-    aside.replace(path)
