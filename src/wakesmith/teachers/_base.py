@@ -46,7 +46,10 @@ class Tunable(Encoder, Protocol):
     """The whole encoder. Its state_dict() is what a checkpoint holds; eval() and frozen until stage two unfreezes layers."""
 
     def hidden(self, samples: torch.Tensor) -> torch.Tensor:
-        """(B, N) -> (B, L, T, D) float32 on the module's device, with gradients. `encode` is this under no_grad, on the CPU."""
+        """(B, N) -> (B, L, T, D) float32 on the module's device, with gradients; in the precision of an autocast around it.
+
+        `encode` is this under no_grad, on the CPU, whatever autocast is around it.
+        """
 
     def layers(self) -> list[nn.Module]:
         """The transformer layers, lowest first: what may be unfrozen. Convolutions, projections and positions stay frozen."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from wakesmith.teachers._head import Head
 
 MAX_NON_FINITE = 0.01
+FROZEN = Tuning()
+"""No stage two."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,12 @@ class Lesson:
         )
 
 
-def teach_one(lesson: Lesson, part: PartSettings, shape: HeadSettings, how: FitSettings, tuning: Tuning) -> Teacher:
+def teach_one(lesson: Lesson, part: PartSettings, shape: HeadSettings, how: FitSettings, tuning: Tuning = FROZEN) -> Teacher:
     """An encoder, a head trained on train and calibrated on dev; with `tuning`, the encoder learns too."""
     return _taught(lesson, part, _built(part, tuning), shape, how, tuning)
 
 
-def teach_all(lesson: Lesson, part: Any, shape: HeadSettings, how: FitSettings, tuning: Tuning) -> Ensemble:
+def teach_all(lesson: Lesson, part: Any, shape: HeadSettings, how: FitSettings, tuning: Tuning = FROZEN) -> Ensemble:
     """Each member by itself; their shares from their answers on dev."""
     encoders = [_built(member, tuning) for member in part.members]
     members = [
