@@ -12,7 +12,7 @@ import wakesmith
 
 ROOT = Path(wakesmith.__file__).parent
 LEVELS = [
-    {"errors", "registry", "rng", "progress", "config", "audio", "metrics", "bundle", "run", "report", "pool"},
+    {"errors", "registry", "rng", "progress", "config", "audio", "metrics", "bundle", "run", "report", "pool", "ranks"},
     {"data", "importers", "voices", "runtime"},
     {"augment", "features"},
     {"teachers", "students", "losses", "exporters"},

@@ -35,14 +35,20 @@ def sound(kind, rng):
     return (0.3 * tone + rng.normal(0, 0.01, N_SAMPLES)).astype(np.float32)
 
 
-def make_run(folder, shuffled=False):
-    """folder/prepare and folder/views: 10 train, 5 dev and 1 test clip of each kind. `shuffled`: labels that mean nothing."""
+def make_run(folder, shuffled=False, texts=("",)):
+    """folder/prepare and folder/views: 10 train, 5 dev and 1 test clip of each kind, saying `texts` in turn.
+
+    `shuffled`: labels that mean nothing.
+    """
     rng = np.random.default_rng(0)
     kinds = [(kind, split) for kind in LABELS for split, n in (("train", 10), ("dev", 5), ("test", 1)) for _ in range(n)]
     views = np.stack([[to_int16(sound(kind, rng)) for _ in range(N_VIEWS)] for kind, _ in kinds])
     named = [LABELS[i] for i in rng.integers(4, size=len(kinds))] if shuffled else [kind for kind, _ in kinds]
     clips = [Clip(f"c{i}", f"r{i}", 0, N_SAMPLES, named[i], split) for i, (_, split) in enumerate(kinds)]
-    recordings = [Recording(f"r{i}", "", "", clip.label, "", "", "", N_SAMPLES, clip.split) for i, clip in enumerate(clips)]
+    recordings = [
+        Recording(f"r{i}", "", texts[i % len(texts)], clip.label, "", "", "", N_SAMPLES, clip.split)
+        for i, clip in enumerate(clips)
+    ]
     for name in ("prepare", "views"):
         (folder / name).mkdir(parents=True)
     save_jsonl(folder / "prepare" / "clips.jsonl", clips)

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -104,16 +103,6 @@ def write_json(path: Path, data: Any) -> None:
 def fingerprint(*parts: Any) -> str:
     """Hex digest of plain values, the same on every machine."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-def rank() -> int:
-    """Number of this process among those that torchrun started; 0 without it."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def n_ranks() -> int:
-    """How many processes torchrun started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def versions() -> dict[str, str]:

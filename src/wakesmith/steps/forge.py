@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wakesmith import progress, ranks
 from wakesmith.config import to_yaml
 from wakesmith.errors import WakesmithError
 from wakesmith.progress import say
@@ -16,14 +18,17 @@ from wakesmith.steps import _recipe, export, prepare
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
 
+SIDE_BY_SIDE = ("label", "train")
+"""Steps in which every process that torchrun started does its share; the others are the first one's."""
+
 
 def run(recipe: Recipe, folder: Path) -> Path:
     """Phrase to tested bundle in one run folder. -> the bundle's folder."""
     export.check_one_phrase(recipe.phrases)
     steps = _recipe.road(recipe)
     prepare.check_sources(recipe.data)
-    place = plan(recipe, folder)
-    with place.alone():
+    place = _planned(recipe, folder)
+    with _alone(place):
         for number, step in enumerate(steps, start=1):
             go(recipe, place, step, f"[{number}/{len(steps)}] ")
     return folder / "bundle"
@@ -38,6 +43,18 @@ def plan(recipe: Recipe, folder: Path) -> Run:
     return place
 
 
+def _planned(recipe: Recipe, folder: Path) -> Run:
+    if ranks.n_ranks() > 1 and not ranks.is_first():
+        progress.mute()
+    with ranks.first_goes_first():
+        return plan(recipe, folder) if ranks.is_first() else Run.open(folder)
+
+
+def _alone(place: Run) -> contextlib.AbstractContextManager[None]:
+    """The first process holds the folder for all that torchrun started."""
+    return place.alone() if ranks.is_first() else contextlib.nullcontext()
+
+
 def one(recipe: Recipe, folder: Path, step: str) -> Path:
     """A single step; the ones that it reads from must be whole."""
     place = Run.open(folder)
@@ -46,8 +63,8 @@ def one(recipe: Recipe, folder: Path, step: str) -> Path:
             raise WakesmithError(
                 f"{folder}: '{step}' reads from '{earlier}', which is not whole here. Run: wakesmith {earlier} {folder}"
             )
-    plan(recipe, folder)
-    with place.alone():
+    place = _planned(recipe, folder)
+    with _alone(place):
         go(recipe, place, step)
     return folder / _recipe.FOLDERS.get(step, step)
 
@@ -55,11 +72,19 @@ def one(recipe: Recipe, folder: Path, step: str) -> Path:
 def go(recipe: Recipe, place: Run, step: str, number: str = "", quiet: bool = False) -> None:
     """Run a step unless it is whole; `quiet`: do not say so when it is."""
     stamp, name = _recipe.fingerprint(recipe, step), _recipe.FOLDERS.get(step, step)
-    if not place.begin(name, stamp):
+    with ranks.first_goes_first():
+        begun = not place.is_whole(name, stamp)
+        if begun and ranks.is_first():
+            place.begin(name, stamp)
+    if not begun:
         if not quiet:
             say(f"{number}{step}: whole, nothing to do")
         return
     say(f"{number}{step}")
     started = time.monotonic()
-    importlib.import_module(f"wakesmith.steps.{step}").run(recipe, place.folder)
-    place.finish(name, stamp, time.monotonic() - started)
+    if ranks.is_first() or step in SIDE_BY_SIDE:
+        importlib.import_module(f"wakesmith.steps.{step}").run(recipe, place.folder)
+    ranks.barrier()
+    if ranks.is_first():
+        place.finish(name, stamp, time.monotonic() - started)
+    ranks.barrier()

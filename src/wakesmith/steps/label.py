@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from wakesmith import config
+from wakesmith import config, ranks
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say, track
 
@@ -55,16 +55,23 @@ def answer_all(folder: Path, batch: int, keep_encodings: bool = False) -> int:
     teacher = load_teacher(folder / "teach")
     clips, views = AudioStore.open(folder / "prepare").clips, ViewStore.open(folder / "views")
     keys = keys_to_label(clips, views.n_views)
-    targets = _targets(folder, teacher, views, len(clips))
-    heard = heard_by(teacher.encoders, folder / FOLDER, views)
-    answered = _answer(teacher, keys, targets, heard, batch, keep_encodings)
+    with ranks.first_goes_first():
+        targets = _targets(folder, teacher, views, len(clips))
+        heard = heard_by(teacher.encoders, folder / FOLDER, views)
+        todo = _unanswered(keys, targets, batch)
+        if keep_encodings and todo:
+            needed = sum(one.make_room(np.concatenate(todo)) for one in set(heard))
+            say(f"label: {needed / 1e6:.0f} MB of encodings are kept")
+    answered = _answer(teacher, ranks.of_this_rank(todo), -(-len(keys) // batch), targets, heard, keep_encodings)
+    ranks.barrier()
     bad = keys[targets.state[keys[:, 0], keys[:, 1]] != OK]
     if len(bad) > MAX_NON_FINITE * len(keys):
         names = ", ".join(clips[clip].id for clip in bad[:3, 0])
         raise TeacherError(
             f"label: {len(bad)} of {len(keys)} answers are not finite (clips {names} ...). Use teacher.dtype float32."
         )
-    say(f"label: {answered} views answered now, {len(keys)} in all, {len(bad)} not finite")
+    here = f" by this process of {ranks.n_ranks()}" if ranks.n_ranks() > 1 else ""
+    say(f"label: {answered} views answered now{here}, {len(keys)} in all, {len(bad)} not finite")
     return answered
 
 
@@ -87,16 +94,19 @@ def _targets(folder: Path, teacher: Teaches, views: ViewStore, n_clips: int) -> 
     return TargetStore.create(folder / "label", made_by, keys, n_classes, size)
 
 
-def _answer(teacher: Teaches, keys: Keys, targets: TargetStore, heard: list[Heard], batch: int, keep: bool) -> int:
-    """Fill what is empty, in batches that lie the same in every run. -> how many views were answered."""
+def _unanswered(keys: Keys, targets: TargetStore, batch: int) -> list[Keys]:
+    """Batches that lack an answer; they lie the same in every run."""
     from wakesmith.data.targets import EMPTY
     from wakesmith.teachers._encodings import whole_batches
 
     parts = [keys[part] for part in whole_batches(len(keys), batch)]
-    todo = [part for part in parts if (targets.state[part[:, 0], part[:, 1]] == EMPTY).any()]
-    if keep and todo:
-        say(f"label: {sum(one.make_room(np.concatenate(todo)) for one in set(heard)) / 1e6:.0f} MB of encodings are kept")
-    for part in track(todo, f"label ({batch} each)", total=len(parts), done=len(parts) - len(todo)):
+    return [part for part in parts if (targets.state[part[:, 0], part[:, 1]] == EMPTY).any()]
+
+
+def _answer(teacher: Teaches, todo: list[Keys], n_batches: int, targets: TargetStore, heard: list[Heard], keep: bool) -> int:
+    """Fill what is empty. -> how many views were answered."""
+    done = n_batches - len(todo) * ranks.n_ranks()
+    for part in track(todo, "label: batches", total=len(todo) + max(0, done), done=max(0, done)):
         logits, embedding = teacher.answer_pooled([one.states(part, keep) for one in heard])
         targets.write(part[:, 0], part[:, 1], logits.numpy(), embedding.numpy())
     for one in heard:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from wakesmith import config, registry
+from wakesmith import config, ranks, registry
 from wakesmith import run as record
 from wakesmith.data import classes
 from wakesmith.data.records import LABELS
+from wakesmith.errors import ConfigError
 from wakesmith.run import write_json
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ def run(recipe: Recipe, folder: Path) -> Path:
 
 def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
     """Train one student on the views of the run in `folder`, into `out`. What is there and whole is left as it is."""
-    import torch
     from safetensors.torch import save_file
 
     from wakesmith.data.audio_store import AudioStore
@@ -76,9 +76,8 @@ def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     views, audio = ViewStore.open(folder / "views"), AudioStore.open(folder / "prepare")
     arguments = _arguments(recipe, out)
-    with arguments.main_process_first(local=False):
+    with ranks.first_goes_first():
         frames = features_of(recipe, folder, out)
-    torch.manual_seed(_seed(recipe))
     trainer = _trainer(recipe, folder, arguments, audio, views, frames, distil)
     checkpoint = last_whole_checkpoint(out / "checkpoints")
     cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
@@ -159,9 +158,12 @@ def _answered(recipe: Recipe, folder: Path, views: Any) -> tuple[Any, Any, int]:
 
 
 def _learner(recipe: Recipe, frames: np.ndarray, teacher_size: int, distil: bool) -> Any:
+    import torch
+
     from wakesmith.training.perturb import Perturbation
     from wakesmith.training.trainer import Learner
 
+    torch.manual_seed(_seed(recipe))  # here: what a live teacher drew when it was built must not matter
     n_classes = len(classes.names(recipe.phrases))
     student = registry.build("students", recipe.student, frames.shape[3], frames.shape[2], n_classes)
     losses = [
@@ -188,11 +190,14 @@ def _card(trainer: Any, frames: np.ndarray, distilled: bool, n_phrases: int) -> 
 
 
 def _arguments(recipe: Recipe, out: Path) -> Any:
+    import torch
     import transformers
 
     settings = recipe.train
-    every, n_ranks = -(-settings.steps // settings.evaluations), record.n_ranks()
-    return transformers.TrainingArguments(
+    if settings.batch % ranks.n_ranks():
+        raise ConfigError(f"train.batch: {settings.batch} rows cannot be shared evenly by {ranks.n_ranks()} processes.")
+    every, n_ranks = -(-settings.steps // settings.evaluations), ranks.n_ranks()
+    arguments = transformers.TrainingArguments(
         output_dir=str(out / "checkpoints"), max_steps=settings.steps, per_device_train_batch_size=settings.batch // n_ranks,
         per_device_eval_batch_size=256, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
         lr_scheduler_type="cosine", warmup_steps=int(settings.warm_up_share * settings.steps), max_grad_norm=5.0,
@@ -200,4 +205,7 @@ def _arguments(recipe: Recipe, out: Path) -> Any:
         save_total_limit=2, seed=_seed(recipe), data_seed=_seed(recipe), remove_unused_columns=False, label_names=["labels"],
         report_to=[], disable_tqdm=True, dataloader_pin_memory=False, dataloader_num_workers=settings.workers,
         dataloader_persistent_workers=settings.workers > 0, ddp_find_unused_parameters=False, log_level="error",
+        use_cpu=not torch.cuda.is_available(),  # without it, processes on a CPU would each train alone
     )  # fmt: skip
+    assert arguments.world_size == n_ranks, (arguments.world_size, n_ranks)
+    return arguments

@@ -236,6 +236,10 @@ class _AfterStep(TrainerCallback):
         next(self.bar, None)
         self.trainer.since = time.perf_counter()
 
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # Among several processes the loader does not pass the epoch on, and each would be as the first.
+        self.trainer.sampler.set_epoch(int((state.epoch or 0) + 1e-6))
+
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.trainer.average()
         next(self.bar, None)

@@ -1,0 +1,76 @@
+"""Two processes under torchrun: each answers its share of the views and trains on its share of every batch, as one would."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests import tiny_encoders
+from tests.test_teach import N_VIEWS, make_run
+from wakesmith.data.targets import TargetStore
+from wakesmith.run import Run
+from wakesmith.steps import _recipe, forge
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """A run folder up to `teach`, as the steps leave it, and its recipe."""
+    folder = tmp_path_factory.mktemp("ranks") / "run"
+    make_run(folder)
+    path = tiny_encoders.save("whisper", tmp_path_factory.mktemp("whisper"))
+    values = {
+        "phrase": "hey nova", "teacher": {"name": "whisper", "path": str(path)}, "views": {"n_views": N_VIEWS},
+        "teach": {"gate": "off", "epochs": 2}, "label": {"batch": 8}, "student": {"name": "ds_cnn", "width": 8},
+        "train": {"steps": 6, "batch": 32, "evaluations": 1, "log_every": 1},
+    }  # fmt: skip
+    recipe = _recipe.load(values)
+    (folder / "config.yaml").touch()
+    for step in ("prepare", "views"):
+        Run(folder).finish(step, _recipe.fingerprint(recipe, step), 0.0)
+    forge.one(recipe, folder, "teach")
+    return recipe, folder
+
+
+@pytest.fixture(scope="module")
+def both(taught, tmp_path_factory):
+    """The same steps by one process, and by two."""
+    recipe, folder = taught
+    one, two = (tmp_path_factory.mktemp(name) / "run" for name in ("one", "two"))
+    for copy in (one, two):
+        shutil.copytree(folder, copy)
+    for step in ("label", "train"):
+        forge.one(recipe, one, step)
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+        command += ["-m", "wakesmith.cli", step, str(two)]
+        done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return one, two
+
+
+def test_two_processes_give_the_answers_of_one(both):
+    one, two = (TargetStore.open(folder / "label") for folder in both)
+
+    assert np.array_equal(one.state, two.state)
+    for name, values in one.stored.arrays.items():
+        assert np.array_equal(values, two.stored.arrays[name]), name
+
+
+def test_two_processes_train_the_student_of_one(both):
+    one, two = (load_file(folder / "train" / "model.safetensors") for folder in both)
+
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_both_runs_are_whole(both, taught):
+    recipe, _ = taught
+
+    assert all(Run(folder).is_whole(step, _recipe.fingerprint(recipe, step)) for folder in both for step in ("label", "train"))
