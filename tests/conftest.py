@@ -22,6 +22,11 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "train").mkdir()
     save_file(registry.build("students", student, 40, 150, 4).state_dict(), folder / "train" / "model.safetensors")
     write_json(folder / "train" / "card.json", {"n_classes": 4, "n_frames": 150})
-    made = export.run(SimpleNamespace(phrases=["hey nova"], language="en", seed=7, features=features, student=student), folder)
+    made = export.run(
+        SimpleNamespace(
+            phrases=["hey nova"], language="en", seed=7, features=features, student=student, train=SimpleNamespace(distil=True)
+        ),
+        folder,
+    )
     bundle.set_operating_point(made, bundle.OperatingPoint(threshold=0.5, chosen_on="a test"))
     return made

@@ -12,7 +12,7 @@ import wakesmith
 
 ROOT = Path(wakesmith.__file__).parent
 LEVELS = [
-    {"errors", "registry", "rng", "progress", "config", "audio", "metrics", "bundle", "run", "report", "pool", "ranks"},
+    {"errors", "registry", "rng", "progress", "config", "audio", "metrics", "bundle", "run", "report", "pool", "ranks", "memory"},
     {"data", "importers", "voices", "runtime"},
     {"augment", "features"},
     {"teachers", "students", "losses", "exporters"},

@@ -26,7 +26,9 @@ FRONT_END = registry.build("features", config.part("features", "log_mel"))
 def recipe(name: str) -> SimpleNamespace:
     options = {"width": 8} if name == "ds_cnn" else {}
     features, student = config.part("features", "log_mel"), config.part("students", name, **options)
-    return SimpleNamespace(phrases=["hey nova"], language="en", seed=7, features=features, student=student)
+    return SimpleNamespace(
+        phrases=["hey nova"], language="en", seed=7, features=features, student=student, train=SimpleNamespace(distil=True)
+    )
 
 
 def trained(name: str, folder: Path) -> Student:

@@ -42,7 +42,7 @@ def test_colour_is_the_same_at_all_times_and_stays_within_its_bound():
 
 
 def test_it_is_off_outside_training():
-    from wakesmith.training.trainer import Learner
+    from wakesmith.training.learner import Learner
 
     class Echo(torch.nn.Module):
         def forward(self, heard):

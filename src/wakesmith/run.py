@@ -17,6 +17,8 @@ from typing import Any
 from wakesmith.errors import WakesmithError
 
 CONFIG = "config.yaml"
+OWN = (".lock", CONFIG + ".part")
+"""What a run that was stopped in its first moment leaves."""
 BEGUN, WHOLE = "begun.json", "whole.json"
 KEPT_ASIDE = ("teach", "train", "bundle", "evaluate")
 """Steps whose outdated output is moved to `old/`; that of the others is large and made again in minutes."""
@@ -33,7 +35,7 @@ class Run:
         """Make the folder, or take an earlier run up. A folder of something else is refused."""
         if folder.exists() and not folder.is_dir():
             raise WakesmithError(f"{folder}: is a file, not a folder. Name another: --out FOLDER")
-        strangers = [] if not folder.exists() else [path.name for path in folder.iterdir()]
+        strangers = [] if not folder.exists() else [path.name for path in folder.iterdir() if path.name not in OWN]
         if strangers and not (folder / CONFIG).exists():
             raise WakesmithError(
                 f"{folder}: not empty and not a run of wakesmith (it holds {strangers[0]}). Name another: --out FOLDER"

@@ -41,8 +41,7 @@ class BalancedSampler(Sampler[Row]):
             raise DataError("train: no clips of any class with a share. Give more data, or raise train.class_shares.")
         unlabelled = np.flatnonzero(labels == -1)
         n_labelled = n_rows - (round(unlabelled_share * n_rows) if len(unlabelled) else 0)
-        self.counts = np.floor(ratios / ratios.sum() * n_labelled).astype(int)
-        self.counts[int(np.argmax(ratios))] += n_labelled - self.counts.sum()
+        self.counts = _shared_out(ratios / ratios.sum(), n_labelled)
         self.members, self.counts = [*self.members, unlabelled], np.r_[self.counts, n_rows - n_labelled]
         self.n_views, self.n_rows, self.seed, self.epoch = n_views, n_rows, seed, 0
 
@@ -65,3 +64,18 @@ class BalancedSampler(Sampler[Row]):
         order = chance.permutation(np.concatenate(rows))
         chances = rng(self.seed, "perturb", self.epoch).random((self.n_rows, N_CHANCES), dtype=np.float32)
         return map(Row, order.tolist(), chances)
+
+
+def _shared_out(shares: npt.NDArray[np.float64], n_rows: int) -> npt.NDArray[np.int64]:
+    """Whole rows by largest remainder; a class with a share has at least one. Raises DataError when there are too few."""
+    wanted = np.count_nonzero(shares)
+    if n_rows < wanted:
+        raise DataError(f"train: {n_rows} rows an epoch cannot hold {wanted} classes. Raise train.batch, or give more clips.")
+    exact = shares * n_rows
+    counts = np.maximum(np.floor(exact), shares > 0).astype(np.int64)
+    while (left := n_rows - counts.sum()) != 0:
+        off = exact - counts
+        if left < 0:  # single rows were given away: the classes with the most give them back
+            off[counts < 2] = np.inf
+        counts[int(np.argmax(off) if left > 0 else np.argmin(off))] += np.sign(left)
+    return counts

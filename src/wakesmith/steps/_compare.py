@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -13,22 +14,23 @@ import numpy.typing as npt
 
 from wakesmith import config, registry
 from wakesmith.data import classes
+from wakesmith.errors import DataError
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
 
-VERSION = 1  # of the figures: another one measures every cell anew
-ERRORS = ("errors_clean", "errors_noisy", "frr_clean", "frr_all", "frr_at_rate")
+VERSION = 2  # of training and figures: another one makes every cell anew
+ERRORS = ("errors_dev", "errors_clean", "errors_noisy", "dev_frr_all", "frr_clean", "frr_all", "frr_at_rate")
 """Shares of mistakes, the less the better: single test clips called wrongly, and phrases missed in continuous audio."""
 TEST_END_MS = 200
 
 
-def figures(recipe: Recipe, cell: Path) -> dict[str, Any]:
-    """Of a trained student, and of its teacher on the same clips."""
+def figures(recipe: Recipe, cell: Path, base: Recipe) -> dict[str, Any]:
+    """Of a trained student, and of its teacher on the same clips; what the test hears is the base recipe's."""
     from wakesmith.steps.export import load_weights
 
     card = json.loads((cell / "train" / "card.json").read_text(encoding="utf-8"))
-    heard = {kind: _test_views(recipe, cell, kind) for kind in ("clean", "noisy")}
+    heard = {kind: _test_views(base, cell, kind) for kind in ("clean", "noisy")}
     front_end = registry.build("features", recipe.features)
     n_classes = len(classes.names(recipe.phrases))
     student = registry.build("students", recipe.student, front_end.n_mels, card["n_frames"], n_classes)
@@ -36,6 +38,7 @@ def figures(recipe: Recipe, cell: Path) -> dict[str, Any]:
     result: dict[str, Any] = {
         "parameters": card["parameters"], "dev": card["dev"], "train_s": _took_s(cell / "train"),
         "samples_per_s": card["samples_per_s"], "teacher": None,
+        "errors_dev": 1 - card["dev"]["accuracy"], "test": _digest(heard["noisy"]),
     }  # fmt: skip
     for kind, (samples, labels) in heard.items():
         result[f"errors_{kind}"] = _errors(_student_logits(front_end, student, samples), labels)
@@ -55,9 +58,21 @@ def _teacher(recipe: Recipe, cell: Path, heard: dict[str, Any]) -> dict[str, Any
 
         teacher = load_teacher(cell / "teach")
         told = {f"errors_{kind}": _errors(_teacher_logits(teacher, samples), labels) for kind, (samples, labels) in heard.items()}
-        write_json(path, {**told, "dev": json.loads((path.parent / "gate.json").read_text(encoding="utf-8"))["dev"]})
-    asked_s = {"teach_s": _took_s(cell / "teach"), "label_s": _took_s(cell / "label") if (cell / "label").exists() else 0.0}
-    return {**json.loads(path.read_text(encoding="utf-8")), **asked_s}
+        told["dev"] = json.loads((path.parent / "gate.json").read_text(encoding="utf-8"))["dev"]
+        write_json(path, {**told, "ms_per_view": _ms_per_view(teacher, cell)})
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _ms_per_view(teacher: Any, cell: Path) -> float:
+    """What the encoders took for a view, whichever arm asked first; of an ensemble the sum."""
+    from wakesmith.teachers._encodings import FOLDER, cost
+
+    costs = [cost(cell / FOLDER / encoder.fingerprint()[:16]) for encoder in teacher.encoders]
+    return float(sum(1e3 * one["seconds"] / one["views"] for one in costs))
+
+
+def _digest(heard: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]) -> str:
+    return hashlib.blake2b(heard[0].tobytes() + heard[1].tobytes(), digest_size=8).hexdigest()
 
 
 def _test_views(recipe: Recipe, cell: Path, kind: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -122,6 +137,8 @@ def _took_s(folder: Path) -> float:
 def summary(results: dict[str, list[dict[str, Any]]], recipe: Recipe) -> dict[str, Any]:
     """Per arm: means over the seeds with a 95 % interval, and the paired difference to the arm without a teacher."""
     plain = next(iter(results.values()))
+    if len({cell["test"] for cells in results.values() for cell in cells}) > 1:
+        raise DataError("compare: the arms heard different test clips, so they cannot be compared. Leave `data` to the run.")
     told: dict[str, Any] = {
         "phrases": recipe.phrases,
         "student": recipe.student.model_dump(mode="json"),
@@ -131,20 +148,14 @@ def summary(results: dict[str, list[dict[str, Any]]], recipe: Recipe) -> dict[st
     for name, cells in results.items():
         arm: dict[str, Any] = {"name": name, "parameters": cells[0]["parameters"], "teacher": cells[0]["teacher"]}
         arm |= {"train_s": float(np.mean([cell["train_s"] for cell in cells]))}
-        for key in [*ERRORS, "fa_per_hour", "dev_frr_clean", "dev_frr_all"]:
+        for key in [*ERRORS, "fa_per_hour"]:
             if key in cells[0]:
                 arm[key] = spread([cell[key] for cell in cells])
-        arm["dev_errors"] = spread([1 - cell["dev"]["accuracy"] for cell in cells])
-        for key in (*ERRORS, "dev_errors"):
+        for key in ERRORS:
             if key in arm:
-                before = [_value(cell, key) for cell in plain]
-                arm[key] |= fewer([_value(cell, key) for cell in cells], before)
+                arm[key] |= fewer([cell[key] for cell in cells], [cell[key] for cell in plain])
         told["arms"].append(arm)
     return told
-
-
-def _value(cell: dict[str, Any], key: str) -> float:
-    return float(1 - cell["dev"]["accuracy"] if key == "dev_errors" else cell[key])
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
@@ -170,21 +181,29 @@ def fewer(values: Sequence[float], before: Sequence[float]) -> dict[str, Any]:
 
 
 HEADS = {
-    "errors_clean": "errors, clean clips", "errors_noisy": "errors, noisy clips", "frr_clean": "misses, clean",
-    "frr_all": "misses, all", "fa_per_hour": "FA/h", "frr_at_rate": "misses, clean, test's own threshold",
-}  # fmt: skip
+    "errors_dev": "errors, dev views",
+    "errors_clean": "errors, clean clips",
+    "errors_noisy": "errors, noisy clips",
+    "dev_frr_all": "misses, dev",
+    "frr_clean": "misses, clean",
+    "frr_all": "misses, all",
+    "frr_at_rate": "misses, clean, test's own threshold",
+    "fa_per_hour": "FA/h",
+}
+OF_TEST = ("errors_clean", "errors_noisy", "frr_clean", "frr_all", "frr_at_rate")
+"""Columns with another beside them: how many fewer than without a teacher."""
 
 
 def table(told: dict[str, Any]) -> str:
     """One line an arm, in Markdown: what a document may quote."""
     columns = [key for key in HEADS if key in told["arms"][0]]
-    heads = [cell for key in columns for cell in ([HEADS[key], "fewer"] if key in ERRORS else [HEADS[key]])]
-    rows = [["teacher", *heads, "teacher's own errors", "train s", "teach + label s"]]
+    heads = [cell for key in columns for cell in ([HEADS[key], "fewer"] if key in OF_TEST else [HEADS[key]])]
+    rows = [["teacher", *heads, "teacher's own errors", "train s", "teacher ms a view"]]
     for arm in told["arms"]:
-        cells = [cell for key in columns for cell in _cells(arm[key], key in ERRORS)]
+        cells = [cell for key in columns for cell in _cells(arm[key], key)]
         teacher = arm["teacher"]
         own = f"{teacher['errors_clean']:.1%} / {teacher['errors_noisy']:.1%}" if teacher else "-"
-        cost = f"{teacher['teach_s'] + teacher['label_s']:.0f}" if teacher else "-"
+        cost = f"{teacher['ms_per_view']:.1f}" if teacher else "-"
         rows.append([arm["name"], *cells, own, f"{arm['train_s']:.0f}", cost])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
@@ -193,12 +212,11 @@ def table(told: dict[str, Any]) -> str:
     return "\n".join([what, "", *lines])
 
 
-def _cells(value: dict[str, Any], with_fewer: bool) -> list[str]:
-    spread = f" ± {value['half']:.1%}" if value["half"] is not None else ""
-    if not with_fewer:
-        half = f" ± {value['half']:.2f}" if value["half"] is not None else ""
-        return [f"{value['mean']:.2f}{half}"]
-    if value["fewer"] is None:
-        return [f"{value['mean']:.1%}{spread}", "-"]
-    sure = f" ± {value['fewer_half']:.0%}" if value["fewer_half"] is not None else ""
-    return [f"{value['mean']:.1%}{spread}", f"{value['fewer']:+.0%}{sure}"]
+def _cells(value: dict[str, Any], key: str) -> list[str]:
+    """Mean and interval; beside a mistake of test how many fewer it is."""
+    digits = ".2f" if key == "fa_per_hour" else ".1%"
+    told = [f"{value['mean']:{digits}}" + (f" ± {value['half']:{digits}}" if value["half"] is not None else "")]
+    if key in OF_TEST:
+        sure = f" ± {value['fewer_half']:.0%}" if value["fewer_half"] is not None else ""
+        told.append(f"{value['fewer']:+.0%}{sure}" if value["fewer"] is not None else "-")
+    return told

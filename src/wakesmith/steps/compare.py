@@ -8,6 +8,7 @@ comparison goes on, and one more seed or teacher costs only itself.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -60,14 +61,14 @@ def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, 
     if len(recipes) != len(arms) + 1:
         raise ConfigError(f"compare: two arms have one name; each needs its own, and '{PLAIN}' is the one without a teacher.")
     cells = {name: [_cell(seeded(recipe, seed), folder) for seed in range(n_seeds)] for name, recipe in recipes.items()}
-    with forge.plan(base, folder).alone():
+    with Run.open(folder).alone():  # its config.yaml stays as it is
         for name, own in cells.items():
             say(f"compare: {name}")
             for cell in own:
-                _shared_steps(base, cell, folder)
+                _shared_steps(cell, folder)
         by_seed = [own[seed] for seed in range(n_seeds) for own in cells.values()]
         _train([cell for cell in by_seed if not (cell.folder / RESULT).exists()], jobs)
-        results = {name: [_judged(cell) for cell in own] for name, own in cells.items()}
+        results = {name: [_judged(cell, base) for cell in own] for name, own in cells.items()}
     told = _compare.summary(results, base)
     write_json(folder / FOLDER / "compare.json", told)
     return told
@@ -81,7 +82,7 @@ def _cell(recipe: Recipe, folder: Path) -> Cell:
     return Cell(recipe, folder / FOLDER / CELLS / name)
 
 
-def _shared_steps(base: Recipe, cell: Cell, folder: Path) -> None:
+def _shared_steps(cell: Cell, folder: Path) -> None:
     """Everything up to the training, made here or linked."""
     cell.folder.mkdir(parents=True, exist_ok=True)
     place = forge.plan(cell.recipe, cell.folder)
@@ -89,7 +90,7 @@ def _shared_steps(base: Recipe, cell: Cell, folder: Path) -> None:
         (folder / shared).mkdir(exist_ok=True)
         _link(cell.folder / shared, folder / shared)
     for step in _recipe.road(cell.recipe, "train")[:-1]:
-        _link(cell.folder / step, _home(base, cell.recipe, step, folder))
+        _link(cell.folder / step, _home(cell.recipe, step, folder))
         forge.go(cell.recipe, place, step, quiet=True)
 
 
@@ -98,10 +99,13 @@ def _train(cells: list[Cell], jobs: int) -> None:
     if not cells:
         return
     _features(cells)
-    with pool.workers(jobs, progress.mute) as processes:
+    processes = pool.workers(jobs, progress.mute)
+    try:
         waiting = [processes.submit(_train_one, cell) for cell in cells]
         for finished in progress.track(as_completed(waiting), "compare: students", total=len(waiting)):
             finished.result()
+    finally:
+        processes.shutdown(cancel_futures=True)  # one that failed is told now, not after all the others
 
 
 def _features(cells: list[Cell]) -> None:
@@ -116,7 +120,7 @@ def _train_one(cell: Cell) -> None:
     forge.go(cell.recipe, Run(cell.folder), "train", quiet=True)
 
 
-def _judged(cell: Cell) -> dict[str, Any]:
+def _judged(cell: Cell, base: Recipe) -> dict[str, Any]:
     """The figures of a trained student, measured once."""
     from wakesmith.steps import _compare
 
@@ -124,7 +128,7 @@ def _judged(cell: Cell) -> dict[str, Any]:
     if not path.exists():
         for step in _recipe.road(cell.recipe, cell.last):
             forge.go(cell.recipe, Run(cell.folder), step, quiet=True)
-        write_json(path, _compare.figures(cell.recipe, cell.folder))
+        write_json(path, _compare.figures(cell.recipe, cell.folder, base))
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -136,18 +140,23 @@ def _of_arm(values: Mapping[str, Any], arm: Arm) -> Recipe:
 
 def seeded(recipe: Recipe, seed: int) -> Recipe:
     """The recipe with the n-th seed of weights and order; views and teacher stay the same."""
+    if recipe.train.seed is not None:
+        raise ConfigError("train.seed: compare gives each training a seed of its own; leave it out.")
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": 1000 * recipe.seed + seed})})
 
 
-def _home(base: Recipe, recipe: Recipe, step: str, folder: Path) -> Path:
+def _home(recipe: Recipe, step: str, folder: Path) -> Path:
     """Where the output of a shared step lies: the run's own folder when it is the same, else one named by its fingerprint."""
     stamp = _recipe.fingerprint(recipe, step)
-    own = step in ("speak", "prepare", "views") and stamp == _recipe.fingerprint(base, step)
+    own = step in ("speak", "prepare", "views") and Run(folder).is_whole(step, stamp)
     home = folder / step if own else folder / FOLDER / MADE / f"{step}-{stamp[:16]}"
     home.mkdir(parents=True, exist_ok=True)
     return home
 
 
 def _link(link: Path, home: Path) -> None:
+    target = os.path.relpath(home, link.parent)  # relative: the run folder may be moved or copied
+    if link.is_symlink() and os.readlink(link) != target:
+        link.unlink()
     if not link.is_symlink():
-        link.symlink_to(home.resolve(), target_is_directory=True)
+        link.symlink_to(target, target_is_directory=True)

@@ -50,7 +50,7 @@ def run(recipe: Any, folder: Path) -> Path:
         parameters=sum(weight.numel() for weight in student.parameters()),
         model=exporter.file_name,
         sha256=bundle.file_sha256(aside / exporter.file_name),
-        teacher=_teacher(folder),
+        teacher=_teacher(folder) if recipe.train.distil else None,
         data_licences=_licences(folder),
         versions=_versions(),
         seed=recipe.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,8 @@ def run(recipe: Recipe, folder: Path) -> Path:
     export.check_one_phrase(recipe.phrases)
     steps = _recipe.road(recipe)
     prepare.check_sources(recipe.data)
-    place = _planned(recipe, folder)
-    with _alone(place):
+    with _alone(folder) as place:
+        _plan(recipe, place)
         for number, step in enumerate(steps, start=1):
             go(recipe, place, step, f"[{number}/{len(steps)}] ")
     return folder / "bundle"
@@ -37,22 +38,30 @@ def run(recipe: Recipe, folder: Path) -> Path:
 def plan(recipe: Recipe, folder: Path) -> Run:
     """Write the recipe into the run folder."""
     place = Run.open(folder)
-    aside = folder / (CONFIG + ".part")
-    aside.write_text(to_yaml(recipe), encoding="utf-8")
-    aside.replace(folder / CONFIG)
+    with place.alone():
+        _plan(recipe, place)
     return place
 
 
-def _planned(recipe: Recipe, folder: Path) -> Run:
-    if ranks.n_ranks() > 1 and not ranks.is_first():
+def _plan(recipe: Recipe, place: Run) -> None:
+    if not ranks.is_first():
+        return
+    folder = place.folder
+    aside = folder / (CONFIG + ".part")
+    aside.write_text(to_yaml(recipe), encoding="utf-8")
+    aside.replace(folder / CONFIG)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[Run]:
+    """The run folder, held by the first process for all that torchrun started."""
+    if not ranks.is_first():
         progress.mute()
+    ranks.begin()
     with ranks.first_goes_first():
-        return plan(recipe, folder) if ranks.is_first() else Run.open(folder)
-
-
-def _alone(place: Run) -> contextlib.AbstractContextManager[None]:
-    """The first process holds the folder for all that torchrun started."""
-    return place.alone() if ranks.is_first() else contextlib.nullcontext()
+        place = Run.open(folder)
+    with place.alone() if ranks.is_first() else contextlib.nullcontext():
+        yield place
 
 
 def one(recipe: Recipe, folder: Path, step: str) -> Path:
@@ -63,8 +72,8 @@ def one(recipe: Recipe, folder: Path, step: str) -> Path:
             raise WakesmithError(
                 f"{folder}: '{step}' reads from '{earlier}', which is not whole here. Run: wakesmith {earlier} {folder}"
             )
-    place = _planned(recipe, folder)
-    with _alone(place):
+    with _alone(folder) as place:
+        _plan(recipe, place)
         go(recipe, place, step)
     return folder / _recipe.FOLDERS.get(step, step)
 

@@ -62,6 +62,7 @@ def answer_all(folder: Path, batch: int, keep_encodings: bool = False) -> int:
         if keep_encodings and todo:
             needed = sum(one.make_room(np.concatenate(todo)) for one in set(heard))
             say(f"label: {needed / 1e6:.0f} MB of encodings are kept")
+    ranks.barrier()  # no answer before every process has its list, or the shares would not add up to the whole
     answered = _answer(teacher, ranks.of_this_rank(todo), -(-len(keys) // batch), targets, heard, keep_encodings)
     ranks.barrier()
     bad = keys[targets.state[keys[:, 0], keys[:, 1]] != OK]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from wakesmith import config
+from wakesmith import config, ranks
 from wakesmith.data import classes
-from wakesmith.data.records import Clip
+from wakesmith.data.records import UNLABELLED, Clip
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say
 from wakesmith.run import fingerprint, write_json
@@ -106,7 +106,7 @@ def lesson_of(recipe: Recipe, folder: Path) -> Lesson:
 def check_labels(clips: list[Clip]) -> None:
     """Train and dev must hold the wake phrase and something else."""
     for split in ("train", "dev"):
-        found = {clip.label for clip in clips if clip.split == split}
+        found = {clip.label for clip in clips if clip.split == split} - {UNLABELLED}
         if "wake" not in found or len(found) < 2:
             told = ", ".join(sorted(found)) or "none"
             raise TeacherError(
@@ -147,7 +147,12 @@ def plain_student(recipe: Recipe, folder: Path) -> dict[str, float]:
     from wakesmith.steps import train
 
     settings = recipe.model_dump(mode="json", include=set(PLAIN_READS))
-    out = folder / PLAIN / fingerprint("plain", settings, ViewStore.open(folder / "views").fingerprint)[:16]
+    views = ViewStore.open(folder / "views")
+    out = folder / PLAIN / fingerprint("plain", settings, views.fingerprint, views.n_views)[:16]
+    if ranks.n_ranks() > 1:
+        raise TeacherError(
+            "teach.against_plain: the first process teaches alone, its student would wait. Run `teach` without torchrun."
+        )
     if not (out / CARD).exists():
         say("teach: the student is trained without a teacher, to compare")
     train.fit(recipe, folder, out, distil=False)

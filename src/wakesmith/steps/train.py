@@ -69,7 +69,7 @@ def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
 
     from wakesmith.data.audio_store import AudioStore
     from wakesmith.data.views import ViewStore
-    from wakesmith.training.trainer import cut_metrics, last_whole_checkpoint
+    from wakesmith.training import checkpoints
 
     if (out / "card.json").exists():
         return _tidied(out)
@@ -79,8 +79,10 @@ def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
     with ranks.first_goes_first():
         frames = features_of(recipe, folder, out)
     trainer = _trainer(recipe, folder, arguments, audio, views, frames, distil)
-    checkpoint = last_whole_checkpoint(out / "checkpoints")
-    cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
+    with ranks.first_goes_first():
+        checkpoint = checkpoints.last_whole(out / "checkpoints")
+        if ranks.is_first():
+            checkpoints.cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
@@ -98,9 +100,11 @@ def features_of(recipe: Recipe, folder: Path, out: Path) -> np.ndarray:
     from wakesmith.training import features
 
     views = ViewStore.open(folder / "views")
-    stamp = record.fingerprint(views.fingerprint, recipe.features.model_dump(mode="json"))[:16]
+    stamp = record.fingerprint(views.fingerprint, views.n_views, recipe.features.model_dump(mode="json"))[:16]
     path = folder / "features" / f"{stamp}.npy" if recipe.train.keep_features else out / "features.npy"
-    return features.make(registry.build("features", recipe.features), views, path)
+    frames = features.make(registry.build("features", recipe.features), views, path)
+    assert frames.shape[:2] == (views.n_clips, views.n_views), f"{path}: features of other views"
+    return frames
 
 
 def _seed(recipe: Recipe) -> int:
@@ -160,8 +164,8 @@ def _answered(recipe: Recipe, folder: Path, views: Any) -> tuple[Any, Any, int]:
 def _learner(recipe: Recipe, frames: np.ndarray, teacher_size: int, distil: bool) -> Any:
     import torch
 
+    from wakesmith.training.learner import Learner
     from wakesmith.training.perturb import Perturbation
-    from wakesmith.training.trainer import Learner
 
     torch.manual_seed(_seed(recipe))  # here: what a live teacher drew when it was built must not matter
     n_classes = len(classes.names(recipe.phrases))
@@ -178,13 +182,12 @@ def _card(trainer: Any, frames: np.ndarray, distilled: bool, n_phrases: int) -> 
     """Facts of the trained student; `dev` holds the same figures as the teacher's card, on the same views."""
     from wakesmith.training.dataset import measured
 
-    student = trainer.learner.student
-    student.load_state_dict(trainer.ema)
     dev = trainer.predict(trainer.eval_dataset)
-    n_classes, n_dropped = dev.predictions.shape[1], sum(getattr(trainer, "dropped", {}).values())
+    student = trainer.learner.student
+    n_classes = dev.predictions.shape[1]
     return {
         "n_classes": n_classes, "n_frames": int(frames.shape[2]), "parameters": sum(p.numel() for p in student.parameters()),
-        "distilled": distilled, "dropped_rows": n_dropped, "samples_per_s": trainer.samples_per_s(),
+        "distilled": distilled, "dropped_rows": trainer.counted().get("dropped", 0), "samples_per_s": trainer.samples_per_s(),
         "dev": measured(dev, n_phrases),
     }  # fmt: skip
 
@@ -193,10 +196,15 @@ def _arguments(recipe: Recipe, out: Path) -> Any:
     import torch
     import transformers
 
+    from wakesmith.students._norm import GROUP_ROWS
+
     settings = recipe.train
-    if settings.batch % ranks.n_ranks():
-        raise ConfigError(f"train.batch: {settings.batch} rows cannot be shared evenly by {ranks.n_ranks()} processes.")
     every, n_ranks = -(-settings.steps // settings.evaluations), ranks.n_ranks()
+    if n_ranks > 1 and settings.batch % (GROUP_ROWS * n_ranks):
+        raise ConfigError(
+            f"train.batch: {settings.batch} rows cannot be shared by {n_ranks} processes with the result of one; "
+            f"take a multiple of {GROUP_ROWS * n_ranks}."
+        )
     arguments = transformers.TrainingArguments(
         output_dir=str(out / "checkpoints"), max_steps=settings.steps, per_device_train_batch_size=settings.batch // n_ranks,
         per_device_eval_batch_size=256, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,

@@ -42,14 +42,14 @@ class GroupedBatchNorm(nn.BatchNorm2d):
             )
             self.seen.append(statistics)
         if not self.deferred:
-            fold(self)
+            fold([self])
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 @torch.no_grad()
-def fold(model: nn.Module) -> None:
+def fold(layers: list[GroupedBatchNorm]) -> None:
     """Move the running statistics by one step towards the mean of what the groups since the last call had, in all processes."""
-    layers = [layer for layer in model.modules() if isinstance(layer, GroupedBatchNorm) and layer.seen]
+    layers = [layer for layer in layers if layer.seen]
     if not layers:
         return
     means = [torch.stack(layer.seen).mean(dim=0) for layer in layers]
@@ -64,15 +64,9 @@ def fold(model: nn.Module) -> None:
         layer.forget()
 
 
-def defer(model: nn.Module) -> None:
-    """From here on the running statistics wait for `fold`."""
-    for layer in model.modules():
-        if isinstance(layer, GroupedBatchNorm):
-            layer.deferred = True
-
-
-def forget(model: nn.Module) -> None:
-    """Drop what a step that is done again has seen."""
-    for layer in model.modules():
-        if isinstance(layer, GroupedBatchNorm):
-            layer.forget()
+def defer(model: nn.Module) -> list[GroupedBatchNorm]:
+    """From here on the running statistics of the model wait for `fold`. -> its layers of this kind."""
+    layers = [layer for layer in model.modules() if isinstance(layer, GroupedBatchNorm)]
+    for layer in layers:
+        layer.deferred = True
+    return layers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from wakesmith import ranks
 from wakesmith.data import answers
 from wakesmith.data.records import UNLABELLED, Clip
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
+from wakesmith.run import write_json
 from wakesmith.teachers._card import pooled
 
 if TYPE_CHECKING:
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = "encodings"
 """Inside the run folder, beside the steps: what was heard outlives the settings of the head."""
-STATES = "states"
+STATES, COST = "states", "cost.json"
 Keys = npt.NDArray[np.int64]
 States = npt.NDArray[np.float16]
 
@@ -72,6 +76,7 @@ class Heard:
         self.folder = root / self._made_by["encoder"][:16]
         self._keys = (views.n_clips, views.n_views)
         self.store = answers.taken_up(self.folder, self._made_by, self._keys)
+        self.took_s, self.n_heard = 0.0, 0
 
     def state(self, keys: Keys) -> npt.NDArray[np.uint8]:
         """(B,): EMPTY, OK or NON_FINITE."""
@@ -95,19 +100,25 @@ class Heard:
         `keep` writes what was heard (after `make_room`). The last bit of a state may depend on which clips are heard together,
         so batches must lie the same in every run where bytes matter.
         """
-        import torch
-
         known = self.state(keys)
         if self.store is None or not known.any():
-            states = pooled(self.encoder, torch.from_numpy(read_views(self.views, keys)))
+            states = self._hear(keys)
         else:
             states = self.store.arrays[STATES][keys[:, 0], keys[:, 1]]
             states[known == answers.NON_FINITE] = np.nan
             if (unheard := known == answers.EMPTY).any():
-                states[unheard] = pooled(self.encoder, torch.from_numpy(read_views(self.views, keys[unheard])))
+                states[unheard] = self._hear(keys[unheard])
         if keep and (new := known == answers.EMPTY).any():
             assert self.store is not None, "make_room comes before what is kept"
             self.store.write((keys[new, 0], keys[new, 1]), **{STATES: states[new]})
+        return states
+
+    def _hear(self, keys: Keys) -> States:
+        import torch
+
+        started = time.perf_counter()
+        states = pooled(self.encoder, torch.from_numpy(read_views(self.views, keys)))
+        self.took_s, self.n_heard = self.took_s + time.perf_counter() - started, self.n_heard + len(keys)
         return states
 
     def fill(self, keys: Keys, batch: int = 32) -> None:
@@ -122,8 +133,20 @@ class Heard:
         self.flush()
 
     def flush(self) -> None:
-        if self.store is not None:
-            self.store.flush()
+        if self.store is None:
+            return
+        self.store.flush()
+        if ranks.is_first() and self.n_heard:
+            before = cost(self.folder)
+            told = {"views": before["views"] + self.n_heard, "seconds": before["seconds"] + self.took_s}
+            write_json(self.folder / COST, told)
+            self.took_s, self.n_heard = 0.0, 0
+
+
+def cost(folder: Path) -> dict[str, float]:
+    """How many views an encoder heard into its store, and the seconds that took the first process."""
+    path = folder / COST
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {"views": 0, "seconds": 0.0}
 
 
 def heard_by(encoders: Sequence[Encoder], root: Path, views: ViewStore) -> list[Heard]:

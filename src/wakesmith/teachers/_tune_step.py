@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from wakesmith import memory
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say
 from wakesmith.rng import rng
@@ -34,7 +35,7 @@ class MicroBatch:
             try:
                 return work(self.size)
             except RuntimeError as error:
-                if not out_of_memory(error):
+                if not memory.ran_out(error):
                     raise
             # Outside the handler: the error's traceback held on to the tensors that were too many.
             if self.size == 1:
@@ -46,12 +47,6 @@ class MicroBatch:
             say(f"teach: out of memory; {self.size} clips at once from here on, the effective batch stays")
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Of a GPU, or of torch's allocator on the CPU."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 @dataclass

@@ -17,6 +17,7 @@ from wakesmith.data.answers import EMPTY, OK
 from wakesmith.errors import ConfigError, TeacherError
 from wakesmith.losses._base import Answers, Loss, Moment
 from wakesmith.progress import say
+from wakesmith.students._norm import group_sizes
 from wakesmith.training.trainer import Batch, Trainer
 
 MAX_DROPPED = 0.01
@@ -33,44 +34,49 @@ class DistillationTrainer(Trainer):
 
     def __init__(self, *args: Any, teacher: Any = None, names: Any = str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not self.soft_losses():
+        self.soft_losses = [part for part in self.learner.parts() if part.needs_teacher]
+        if not self.soft_losses:
             raise ConfigError("losses: distillation needs a loss with a teacher, such as kd or embedding; add one.")
-        check_shares(self.soft_losses())
+        check_shares(self.soft_losses)
         self.teacher, self.names = teacher, names
-        self.distilled_in_epoch = self.distilled = 0
-        self.dropped: dict[int, int] = {}  # clip number -> how often
+        self.n_distilled = self.n_dropped = self.distilled_in_epoch = 0
+        self.dropped: dict[int, int] = {}  # clip number -> how often, in this process
         self.add_callback(_EpochGuard(self))
-
-    def soft_losses(self) -> list[Loss]:
-        return [part for part in self.learner.parts() if part.needs_teacher]
 
     def begin(self, inputs: Batch) -> None:
         super().begin(inputs)
         if self.teacher is not None:
-            with torch.no_grad():
-                inputs["teacher_logits"], inputs["teacher_embedding"] = (
-                    answer.to(self.args.device) for answer in self.teacher.answer(inputs.pop("samples"))
-                )
+            self._ask(inputs)
         elif bool((inputs["teacher_state"] == EMPTY).any()):
             raise TeacherError("train: a view has no teacher answer in the target store. Answer them: wakesmith label RUN")
         finite = inputs["teacher_logits"].isfinite().all(dim=1) & inputs["teacher_embedding"].isfinite().all(dim=1)
         inputs["answered"] = finite & (inputs["teacher_state"] == OK) if "teacher_state" in inputs else finite
-        self._count(inputs)
-        self.counts["answered"] = self._everywhere(inputs["answered"].sum())
+        self.counts["answered"] = self.everywhere(inputs["answered"].sum())
 
-    def _count(self, inputs: Batch) -> None:
-        bad = inputs["row"][~inputs["answered"]].tolist()
-        n_good = len(inputs["row"]) - len(bad)
-        self.distilled += n_good
-        self.distilled_in_epoch += n_good
-        for row in bad:
+    @torch.no_grad()
+    def _ask(self, inputs: Batch) -> None:
+        """The live teacher's answers, in pieces as small as the student's."""
+        samples = inputs.pop("samples")
+        answers = [self.teacher.answer(piece) for piece in torch.split(samples, self.micro_batch or len(samples))]
+        for name, parts in zip(("teacher_logits", "teacher_embedding"), zip(*answers, strict=True), strict=True):
+            inputs[name] = torch.cat(parts).to(self.args.device)
+
+    def done(self, inputs: Batch) -> None:
+        super().done(inputs)
+        answered, n_rows = int(self.counts["answered"]), len(inputs["row"]) * self.args.world_size
+        self.n_distilled += answered
+        self.distilled_in_epoch += answered
+        if answered == n_rows:
+            return
+        self.n_dropped += n_rows - answered
+        for row in inputs["row"][~inputs["answered"]].tolist():
             clip = self.train_dataset.clip_of(row)  # type: ignore[union-attr]
             self.dropped[clip] = self.dropped.get(clip, 0) + 1
-        seen, dropped = self.distilled + sum(self.dropped.values()), sum(self.dropped.values())
+        seen = self.n_distilled + self.n_dropped
         # Three standard deviations of chance are allowed over the budget: early on a few rows are a large share.
-        if seen >= LEAST_SEEN and dropped > MAX_DROPPED * seen + 3 * math.sqrt(MAX_DROPPED * seen):
+        if seen >= LEAST_SEEN and self.n_dropped > MAX_DROPPED * seen + 3 * math.sqrt(MAX_DROPPED * seen):
             raise TeacherError(
-                f"train: {dropped} of {seen} teacher answers are not finite ({self.dropped_names()}). "
+                f"train: {self.n_dropped} of {seen} teacher answers are not finite ({self.dropped_names()}). "
                 "Check the teacher (wakesmith teach RUN --check), or set teacher.dtype to float32."
             )
 
@@ -79,21 +85,32 @@ class DistillationTrainer(Trainer):
         return ", ".join(named) + (f" and {len(self.dropped) - MOST_NAMED} more clips" if len(self.dropped) > MOST_NAMED else "")
 
     def weighted(self, outputs: Batch, inputs: Batch) -> Tensor:
-        alpha = sum(part.weight(self.moment) for part in self.soft_losses() if part.has_alpha)
+        alpha = sum(part.weight(self.moment) for part in self.soft_losses if part.has_alpha)
         terms = {"hard": self.hard(outputs, inputs) * (1 - alpha)}
-        kept = torch.nonzero(inputs["answered"]).flatten()
-        answers = Answers(
-            outputs["logits"][kept], outputs["embedding"][kept], inputs["labels"][kept],
-            inputs["teacher_logits"][kept], inputs["teacher_embedding"][kept],
-        )  # fmt: skip
-        for part in self.soft_losses():
-            if len(kept):
-                terms[type(part).__name__] = self.term(part, answers, self.counts["answered"])
+        everything = Answers(
+            outputs["logits"], outputs["embedding"], inputs["labels"], inputs["teacher_logits"], inputs["teacher_embedding"]
+        )
+        answers = everything if bool(inputs["answered"].all()) else chosen(everything, inputs["answered"])
+        for part in self.soft_losses:
+            total = (
+                part(answers, self.moment).sum() if not part.across_rows else self._across(part, everything, inputs["answered"])
+            )
+            terms[type(part).__name__] = self.term(part, total, max(1.0, self.counts["answered"]))
         if self.is_told:
             self._tell(terms, outputs["embedding"], answers)
         return torch.stack(list(terms.values())).sum()
 
-    def _tell(self, terms: dict[str, Tensor], embedding: Tensor, answers: Answers) -> None:
+    def _across(self, part: Loss, answers: Answers, answered: Tensor) -> Tensor:
+        """A loss whose rows look at their mates, in the groups of the batch norm: so the micro-batch changes nothing here too."""
+        totals, start = [], 0
+        for size in group_sizes(len(answered)):
+            here = torch.zeros_like(answered)
+            here[start : start + size] = answered[start : start + size]
+            totals.append(part(chosen(answers, here), self.moment).sum())
+            start += size
+        return torch.stack(totals).sum()
+
+    def _tell(self, terms: Batch, embedding: Tensor, answers: Answers) -> None:
         """Share of each term in the gradient at the student's embedding, which all terms pass (GradNorm, arXiv 1711.02257)."""
         norms = {}
         for name, term in terms.items():
@@ -108,8 +125,20 @@ class DistillationTrainer(Trainer):
             self.facts["teacher_entropy"] = float(-(told.exp() * told).sum(dim=1).mean())
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        logs["distilled_rows"], logs["dropped_rows"] = self.distilled, sum(self.dropped.values())
+        logs["distilled_rows"], logs["dropped_rows"] = self.n_distilled, self.n_dropped
         super().log(logs, start_time)
+
+    def counted(self) -> dict[str, Any]:
+        return {"distilled": self.n_distilled, "dropped": self.n_dropped, "clips": list(self.dropped.items())}
+
+    def take_counted(self, counted: dict[str, Any]) -> None:
+        self.n_distilled, self.n_dropped, self.dropped = counted["distilled"], counted["dropped"], dict(counted["clips"])
+
+
+def chosen(answers: Answers, rows: Tensor) -> Answers:
+    """The rows of a mask, by index."""
+    kept = torch.nonzero(rows).flatten()
+    return Answers(*(value[kept] for value in vars(answers).values()))
 
 
 def check_shares(losses: list[Loss]) -> None:
@@ -137,4 +166,4 @@ class _EpochGuard(TrainerCallback):
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         if self.trainer.dropped:
-            say(f"train: {sum(self.trainer.dropped.values())} rows had no finite teacher answer: {self.trainer.dropped_names()}")
+            say(f"train: {self.trainer.n_dropped} rows had no finite teacher answer: {self.trainer.dropped_names()}")

@@ -1,8 +1,7 @@
 """`Trainer`: transformers' Trainer for a student, with class balance, averaged weights (EMA) and metrics as JSON lines.
 
-A batch is {features (B, T, F), labels (B,), row (B,), chances (B, n)}; the model answers {logits (B, C), embedding (B, D)}. The
-batch is the effective one: it is cut into micro-batches here, and every loss is a sum over its rows divided by the rows of the
-whole batch in all processes, so that micro-batch and process count change nothing.
+A batch is {features (B, T, F), labels (B,), row (B,), chances (B, n)}. It is the effective one: it is cut into micro-batches
+here, and every loss is a sum over its rows divided by the rows of the whole batch in all processes: their number changes nothing.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +23,21 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
+from wakesmith import memory
 from wakesmith.data.sampling import BalancedSampler
+from wakesmith.errors import WakesmithError
 from wakesmith.losses._base import Answers, Loss, Moment
 from wakesmith.progress import say, track
-from wakesmith.students._norm import GROUP_ROWS, defer, fold, forget
+from wakesmith.students._norm import GROUP_ROWS, defer, fold
+from wakesmith.training.checkpoints import WHOLE
 from wakesmith.training.dataset import as_it_is
-from wakesmith.training.perturb import Perturbation
+from wakesmith.training.learner import Learner
 
-WHOLE = "whole"
 Batch = dict[str, Tensor]
 
 
-class Learner(nn.Module):
-    """The student and its losses in one module, so that what a loss learns (a projector) is optimised, saved and resumed."""
-
-    def __init__(self, student: nn.Module, losses: list[Loss], perturb: Perturbation | None = None) -> None:
-        super().__init__()
-        self.student, self.losses, self.perturb = student, nn.ModuleList(losses), perturb
-
-    def parts(self) -> list[Loss]:
-        return [part for part in self.losses if isinstance(part, Loss)]
-
-    def forward(self, features: Tensor, chances: Tensor | None = None) -> dict[str, Tensor]:
-        if self.training and self.perturb is not None and chances is not None:
-            features = self.perturb(features, chances)
-        logits, embedding = self.student(features)
-        return {"logits": logits, "embedding": embedding}
-
-
 class Trainer(transformers.Trainer):
-    """Hard labels alone. `sampler` decides the order; `ema_decay` averages the weights that are exported.
+    """Hard labels alone. `sampler` decides the order; `ema_decay` averages the weights that are judged and exported.
 
     `micro_batch`: rows that pass through the student at once (0: all); halved when memory runs out.
     """
@@ -62,28 +46,26 @@ class Trainer(transformers.Trainer):
         self, learner: Learner, args: transformers.TrainingArguments, train: Dataset[Any], dev: Dataset[Any],
         sampler: BalancedSampler, ema_decay: float, metrics_path: Path, dev_metrics: Any, micro_batch: int = 0,
     ) -> None:  # fmt: skip
-        self.sampler, self.ema_decay, self.metrics_path, self.micro_batch = sampler, ema_decay, metrics_path, micro_batch
-        self.sums: dict[str, Tensor] = {}  # of the loss terms, since the last log
+        self.learner, self.sampler, self.ema_decay, self.metrics_path = learner, sampler, ema_decay, metrics_path
+        self.micro_batch, self.norms = micro_batch, defer(learner)
+        self.counts: dict[str, float] = {}  # rows of the batch at work that each kind of loss is a mean over
+        self.terms: dict[str, Tensor] = {}  # losses of the batch at work
+        self.sums: dict[str, Tensor] = {}  # of the terms, since the last log
         self.facts: dict[str, float] = {}  # of the step that is logged next
-        self.n_batches, self.waited_s, self.since = 0, 0.0, time.perf_counter()
+        self.n_batches, self.waited_s, self.other_s, self.since = 0, 0.0, 0.0, time.perf_counter()
         self.all_rows, self.all_s = 0, 0.0
-        self.counts: dict[str, float] = {}
         collator: Any = as_it_is
         super().__init__(
             learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=collator
         )
-        self.loss_is_scaled_for_ga = True
-        defer(learner)
-        self.ema = {name: value.clone() for name, value in learner.student.state_dict().items()}
+        self.own = {name: value.detach() for name, value in learner.student.state_dict(keep_vars=True).items()}
+        """The student's weights and statistics, by name: the tensors themselves."""
+        self.ema = {name: value.clone() for name, value in self.own.items()}
         self.remove_callback(PrinterCallback)
         if self.is_world_process_zero():
             writer = SummaryWriter(str(metrics_path.parent / "tensorboard"))  # type: ignore[no-untyped-call]
             self.add_callback(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
         self.add_callback(_AfterStep(self))
-
-    @property
-    def learner(self) -> Learner:
-        return self.accelerator.unwrap_model(self.model)  # type: ignore[no-any-return]
 
     @property
     def moment(self) -> Moment:
@@ -107,17 +89,20 @@ class Trainer(transformers.Trainer):
         """One effective batch; when memory runs out it is done again from its start, in smaller pieces."""
         while True:
             try:
-                return self._in_pieces(model, inputs)
+                return self._in_pieces(model, dict(inputs))
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                if not memory.ran_out(error):
                     raise
                 self._shrink(len(inputs["labels"]), error)
                 model.zero_grad()
-                forget(model)
+                for layer in self.norms:
+                    layer.forget()
 
     def _in_pieces(self, model: nn.Module, inputs: Batch) -> Tensor:
         inputs = {name: value.to(self.args.device) for name, value in inputs.items()}
-        model.train()
+        if not model.training:
+            model.train()
+        self.terms = {}
         self.begin(inputs)
         pieces = cut(inputs, self.micro_batch)
         total: Tensor = torch.zeros((), device=self.args.device)
@@ -128,27 +113,35 @@ class Trainer(transformers.Trainer):
                 # DDP takes the mean over the processes, the counts are of all: together the sum over all rows
                 self.accelerator.backward(loss * self.args.world_size)
             total += loss.detach()
-        fold(model)
-        self.n_batches += 1
+        self.done(inputs)
         total *= self.args.world_size
         return total
+
+    def begin(self, inputs: Batch) -> None:
+        """Count the rows that each kind of loss is a mean over, in the whole batch and in all processes."""
+        self.counts = {"labelled": max(1.0, self.everywhere((inputs["labels"] >= 0).sum()))}
+
+    def done(self, inputs: Batch) -> None:
+        """A batch went through: take its statistics over."""
+        fold(self.norms)
+        self.n_batches += 1
+        for name, term in self.terms.items():
+            self.sums[name] = self.sums[name] + term if name in self.sums else term
+
+    def everywhere(self, count: Tensor) -> float:
+        """The sum over all processes."""
+        if self.args.world_size > 1:
+            torch.distributed.all_reduce(count)
+        return float(count)
 
     def _shrink(self, n_rows: int, error: RuntimeError) -> None:
         now = self.micro_batch or n_rows
         smaller = now // 2 // GROUP_ROWS * GROUP_ROWS
         if smaller < GROUP_ROWS or self.args.world_size > 1:
-            raise error
+            way_out = "set train.micro_batch lower" if smaller >= GROUP_ROWS else "take a smaller student or teacher"
+            raise WakesmithError(f"train: memory ran out with {now} rows at once; {way_out}.") from error
         self.micro_batch = smaller
         say(f"train: memory ran out with {now} rows at once; going on with {smaller}, which changes no result")
-
-    def begin(self, inputs: Batch) -> None:
-        """Count the rows that each kind of loss is a mean over, in the whole batch and in all processes."""
-        self.counts = {"labelled": self._everywhere((inputs["labels"] >= 0).sum())}
-
-    def _everywhere(self, count: Tensor) -> float:
-        if self.args.world_size > 1:
-            torch.distributed.all_reduce(count)
-        return max(1.0, float(count))
 
     def compute_loss(self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         outputs = model(inputs["features"], inputs.get("chances"))
@@ -170,62 +163,99 @@ class Trainer(transformers.Trainer):
         loss = outputs["logits"].new_zeros(())
         for part in self.learner.parts():
             if not part.needs_teacher:
-                loss = loss + self.term(part, answers, self.counts["labelled"])
+                loss = loss + self.term(part, part(answers, self.moment).sum(), self.counts["labelled"])
         return loss
 
-    def term(self, part: Loss, answers: Answers, n_rows: float) -> Tensor:
-        """One loss: the sum over these rows by the rows of the whole batch, times its weight. Noted for the log unweighted."""
-        mean: Tensor = part(answers, self.moment).sum() / n_rows
+    def term(self, part: Loss, total: Tensor, n_rows: float) -> Tensor:
+        """One loss: its sum over these rows by the rows of the whole batch, times its weight. Noted for the log unweighted."""
+        mean: Tensor = total / n_rows
         if self.learner.training:
             name = type(part).__name__
-            self.sums[name] = self.sums.get(name, 0.0) + mean.detach()
+            self.terms[name] = self.terms[name] + mean.detach() if name in self.terms else mean.detach()
             if self.is_told:
                 self.facts |= {f"{name}/{key}": value for key, value in part.told(self.moment).items()}
         return mean * part.weight(self.moment)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self.n_batches and "loss" in logs:
-            logs |= {f"loss/{name}": float(value) / self.n_batches for name, value in self.sums.items()}
-            took_s = time.perf_counter() - self.since
+            logs |= {f"loss/{name}": self.everywhere(value) / self.n_batches for name, value in self.sums.items()}
+            took_s = time.perf_counter() - self.since - self.other_s
             n_rows = self.n_batches * self.args.per_device_train_batch_size * self.args.world_size
             logs |= {**self.facts, "samples_per_s": n_rows / took_s, "waiting_share": self.waited_s / took_s}
             self.all_rows, self.all_s = self.all_rows + n_rows, self.all_s + took_s
             self.sums.clear()
             self.facts.clear()
-            self.n_batches, self.waited_s, self.since = 0, 0.0, time.perf_counter()
+            self.n_batches, self.waited_s, self.other_s, self.since = 0, 0.0, 0.0, time.perf_counter()
         super().log(logs, start_time)
         if self.is_world_process_zero():
             with self.metrics_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": self.state.global_step, **logs}) + "\n")
 
     def samples_per_s(self) -> float:
-        """Rows a second since this process began to train."""
+        """Rows a second since this process began to train, without the looks at dev."""
         return self.all_rows / self.all_s if self.all_s else 0.0
 
     @torch.no_grad()
     def average(self) -> None:
         """One step of the moving average; early steps count more, so that the start is soon forgotten."""
         decay = min(self.ema_decay, (1 + self.state.global_step) / (10 + self.state.global_step))
-        student = self.learner.student.state_dict()
-        moving = [name for name, value in student.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.ema[name] for name in moving], [student[name] for name in moving], 1 - decay)
-        for name in student.keys() - set(moving):
-            self.ema[name].copy_(student[name])
+        moving = [name for name, value in self.own.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.ema[name] for name in moving], [self.own[name] for name in moving], 1 - decay)
+        for name in self.own.keys() - set(moving):
+            self.ema[name].copy_(self.own[name])
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The student has its averaged weights inside."""
+        kept = {name: value.clone() for name, value in self.own.items()}
+        self._put(self.ema)
+        try:
+            yield
+        finally:
+            self._put(kept)
+
+    @torch.no_grad()
+    def _put(self, weights: Batch) -> None:
+        for name, value in self.own.items():
+            value.copy_(weights[name])
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Dev hears what will ship: the averaged weights."""
+        with self.averaged(), self._apart():
+            return super().evaluation_loop(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """What happens inside is no time of training."""
+        started = time.perf_counter()
+        yield
+        self.other_s += time.perf_counter() - started
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        with self._apart():
+            super()._save_checkpoint(model, trial)
         if self.is_world_process_zero():
             folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
             save_file({name: value.contiguous() for name, value in self.ema.items()}, folder / "ema.safetensors")
+            (folder / "counted.json").write_text(json.dumps(self.counted()), encoding="utf-8")
             (folder / WHOLE).touch()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self.ema = load_file(Path(resume_from_checkpoint) / "ema.safetensors", device=str(self.args.device))
+        folder = Path(resume_from_checkpoint)
+        self.ema = load_file(folder / "ema.safetensors", device=str(self.args.device))
+        self.take_counted(json.loads((folder / "counted.json").read_text(encoding="utf-8")))
+
+    def counted(self) -> dict[str, Any]:
+        """What was counted so far and a resumed run goes on from."""
+        return {}
+
+    def take_counted(self, counted: dict[str, Any]) -> None:
+        """Go on from what `counted` gave."""
 
 
 class _AfterStep(TrainerCallback):
-    """Averages the weights and moves the progress bar."""
+    """Tells the order its epoch, averages the weights and moves the progress bar."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
@@ -252,25 +282,3 @@ def cut(inputs: Batch, most_rows: int) -> list[Batch]:
         return [inputs]
     ends = [*range(0, n_rows - n_rows % GROUP_ROWS, most_rows), n_rows]
     return [{name: value[a:b] for name, value in inputs.items()} for a, b in itertools.pairwise(ends)]
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Of the GPU, or of the CPU's allocator, which raises no class of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "out of memory" in str(error)
-
-
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; halves left by an interruption are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    for path in found:
-        if not (path / WHOLE).exists():
-            shutil.rmtree(path)
-    whole = [path for path in found if path.exists()]
-    return whole[-1] if whole else None
-
-
-def cut_metrics(path: Path, step: int) -> None:
-    """Drop the lines after a step: what an interrupted run had logged and will log again."""
-    if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

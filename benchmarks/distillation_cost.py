@@ -1,0 +1,186 @@
+"""What distillation costs: steps without, with stored and with live teacher answers; labelling; our trainer against a bare loop.
+
+    python benchmarks/distillation_cost.py [--teacher whisper:FOLDER] [--steps 60]
+
+Everything is measured in one run on generated sound; ways to train take turns, and medians of the steps are compared. Without
+--teacher a Whisper encoder of tiny's size with random weights answers: it costs what a trained one costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wakesmith import registry
+from wakesmith.audio import to_int16
+from wakesmith.config import teacher_named
+from wakesmith.data.audio_store import AudioStore
+from wakesmith.data.records import LABELS, Clip, Recording, save_jsonl
+from wakesmith.data.views import ViewStore
+from wakesmith.progress import mute
+from wakesmith.steps import _recipe, label, teach, train
+
+N_SAMPLES, N_VIEWS, N_CLIPS = 24_000, 2, 256
+STUDENTS = {
+    "9k": {"name": "ds_cnn", "width": 32},
+    "26k": {"name": "ds_cnn", "width": 64},
+    "1.5M": {"name": "mobilenet_v3"},
+}
+TURNS = 3
+WARM_UP_STEPS = 5
+
+
+def made_run(folder: Path) -> None:
+    """prepare/ and views/ of generated sound, as those steps leave them."""
+    chance = np.random.default_rng(0)
+    tones = np.sin(np.outer(chance.uniform(0.05, 0.5, N_CLIPS), np.arange(N_SAMPLES)))
+    noise = chance.normal(0, 0.05, (N_CLIPS, N_VIEWS, N_SAMPLES))
+    views = to_int16((0.3 * tones[:, None] + noise).astype(np.float32))
+    clips = [
+        Clip(f"c{i}", f"r{i}", 0, N_SAMPLES, LABELS[i % 4], "dev" if i % 8 < 2 or i % 8 > 5 else "train") for i in range(N_CLIPS)
+    ]
+    for name in ("prepare", "views"):
+        (folder / name).mkdir(parents=True)
+    save_jsonl(folder / "prepare" / "clips.jsonl", clips)
+    recordings = [Recording(f"r{i}", "", "", clip.label, "", "", "", N_SAMPLES, clip.split) for i, clip in enumerate(clips)]
+    save_jsonl(folder / "prepare" / "recordings.jsonl", recordings)
+    np.save(folder / "prepare" / "audio.npy", views[:, 0].reshape(-1))
+    np.save(folder / "prepare" / "offsets.npy", np.arange(N_CLIPS) * N_SAMPLES)
+    (folder / "prepare" / "store.json").write_text("{}")
+    np.save(folder / "views" / "views.npy", views)
+    np.save(folder / "views" / "state.npy", np.ones(views.shape[:2], np.uint8))
+    (folder / "views" / "manifest.json").write_text(json.dumps({"fingerprint": "generated"}))
+
+
+def random_whisper(folder: Path) -> dict[str, Any]:
+    """Whisper tiny's encoder with random weights."""
+    from safetensors.torch import save_file
+    from transformers import WhisperConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    torch.manual_seed(0)
+    config = WhisperConfig(d_model=384, encoder_layers=4, encoder_attention_heads=6, encoder_ffn_dim=1536)
+    config.save_pretrained(folder)
+    weights = WhisperEncoder(config).state_dict()
+    save_file({f"model.encoder.{name}": value.contiguous() for name, value in weights.items()}, folder / "model.safetensors")
+    return {"name": "whisper", "path": str(folder)}
+
+
+def steps_ms(recipe: Any, folder: Path, distil: bool) -> list[float]:
+    """Durations of the optimiser steps of a real training."""
+    out = folder / "bench"
+    out.mkdir(exist_ok=True)
+    arguments = train._arguments(recipe, out)
+    arguments.set_evaluate("no")
+    arguments.set_save("no")
+    audio, views = AudioStore.open(folder / "prepare"), ViewStore.open(folder / "views")
+    torch.manual_seed(1)
+    one = train._trainer(recipe, folder, arguments, audio, views, train.features_of(recipe, folder, out), distil)
+    ends: list[float] = []
+    average = one.average
+    one.average = lambda: (average(), ends.append(time.perf_counter()))  # called once, last, in each step
+    one.train()
+    return [1e3 * took for took in np.diff(ends)[WARM_UP_STEPS:]]
+
+
+def bare_ms(recipe: Any, folder: Path) -> list[float]:
+    """The same student, rows and optimiser in the shortest loop that learns: no log, no averaged weights, no callbacks."""
+    out = folder / "bench"
+    audio, views = AudioStore.open(folder / "prepare"), ViewStore.open(folder / "views")
+    torch.manual_seed(1)
+    one = train._trainer(
+        recipe, folder, train._arguments(recipe, out), audio, views, train.features_of(recipe, folder, out), False
+    )
+    learner, loader = one.learner.train(), torch.utils.data.DataLoader(
+        one.train_dataset, recipe.train.batch, sampler=one.sampler, collate_fn=lambda batch: batch
+    )  # fmt: skip
+    optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3, fused=True)
+    ends: list[float] = []
+    while len(ends) < recipe.train.steps:
+        for batch in loader:
+            logits = learner(batch["features"], batch["chances"])["logits"]
+            torch.nn.functional.cross_entropy(logits, batch["labels"]).backward()
+            torch.nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            for layer in one.learner.modules():
+                if hasattr(layer, "forget"):
+                    layer.forget()
+            ends.append(time.perf_counter())
+    return [1e3 * took for took in np.diff(ends)[WARM_UP_STEPS : recipe.train.steps]]
+
+
+def students(values: dict[str, Any], folder: Path, n_steps: int) -> None:
+    heads = ("student", "plain ms", "cached ms", "live ms", "cached/plain", "live/plain", "trainer/bare")
+    print("  ".join(f"{head:>12}" for head in heads))
+    for name, settings in STUDENTS.items():
+        base = {**values, "student": settings}
+        few = max(WARM_UP_STEPS + 3, n_steps // 6)
+        recipes = {
+            "plain": (_recipe.load({**base, "train": {"steps": n_steps, "keep_features": True}}), False),
+            "cached": (_recipe.load({**base, "train": {"steps": n_steps, "keep_features": True}}), True),
+            "live": (_recipe.load({**base, "train": {"steps": few, "targets": "live", "keep_features": True}}), True),
+        }
+        took: dict[str, list[float]] = {kind: [] for kind in (*recipes, "bare")}
+        for turn in range(TURNS):
+            for kind, (recipe, distil) in recipes.items():
+                if kind != "live" or turn == 0:
+                    took[kind] += steps_ms(recipe, folder, distil)
+            took["bare"] += bare_ms(recipes["plain"][0], folder)
+        plain, cached, live, bare = (statistics.median(took[kind]) for kind in ("plain", "cached", "live", "bare"))
+        figures = (plain, cached, live, cached / plain, live / plain, bare / plain)
+        print("  ".join([f"{name:>12}", *(f"{figure:12.3f}" for figure in figures)]), flush=True)
+
+
+def labelling(folder: Path, batch: int) -> None:
+    """Speed of `label` over that of the bare encoder on the same views, both from disk's cache."""
+    from wakesmith.teachers._card import load_teacher
+
+    teacher, views = load_teacher(folder / "teach"), ViewStore.open(folder / "views")
+    samples = torch.from_numpy(np.stack([views.read(clip, 0) for clip in range(batch)]))
+    rates: dict[str, list[float]] = {"label": [], "bare": []}
+    for _ in range(TURNS):
+        for path in ((folder / "label"), (folder / "encodings")):
+            for file in sorted(path.rglob("*"), reverse=True):
+                file.unlink() if file.is_file() else file.rmdir()
+        started = time.perf_counter()
+        n_views = label.answer_all(folder, batch)
+        rates["label"].append(n_views / (time.perf_counter() - started))
+        started = time.perf_counter()
+        for _ in range(n_views // batch):
+            teacher.encoders[0].encode(samples)
+        rates["bare"].append(n_views // batch * batch / (time.perf_counter() - started))
+    of_label, bare = (statistics.median(rates[kind]) for kind in ("label", "bare"))
+    print(f"labelling {of_label:.1f} views/s, the bare encoder {bare:.1f}: ratio {of_label / bare:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", help="as for wakesmith forge")
+    parser.add_argument("--steps", type=int, default=60, help="of each training")
+    chosen = parser.parse_args()
+    mute()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "run"
+        made_run(folder)
+        teacher = teacher_named(chosen.teacher) if chosen.teacher else random_whisper(Path(place) / "whisper")
+        values = {"phrase": "generated", "teacher": teacher, "teach": {"gate": "off", "epochs": 2}}
+        recipe = _recipe.load(values)
+        teach.run(recipe, folder)
+        label.answer_all(folder, recipe.label.batch)
+        source = registry.build("teachers", recipe.teacher).source
+        print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, batch {recipe.train.batch}, teacher {source}")
+        students(values, folder, chosen.steps)
+        labelling(folder, recipe.label.batch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""What is optimised: the student and its losses in one module, so that what a loss learns (a projector) is saved and resumed."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from wakesmith.losses._base import Loss
+from wakesmith.training.perturb import Perturbation
+
+
+class Learner(nn.Module):
+    """features (B, T, F), chances (B, n) -> {logits (B, C), embedding (B, D)}; perturbed in training only."""
+
+    def __init__(self, student: nn.Module, losses: list[Loss], perturb: Perturbation | None = None) -> None:
+        super().__init__()
+        self.student, self.losses, self.perturb = student, nn.ModuleList(losses), perturb
+
+    def parts(self) -> list[Loss]:
+        return [part for part in self.losses if isinstance(part, Loss)]
+
+    def forward(self, features: Tensor, chances: Tensor | None = None) -> dict[str, Tensor]:
+        if self.training and self.perturb is not None and chances is not None:
+            features = self.perturb(features, chances)
+        logits, embedding = self.student(features)
+        return {"logits": logits, "embedding": embedding}
