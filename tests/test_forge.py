@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,3 +176,26 @@ def test_a_detection_is_printed_as_json(run, tmp_path):
     done = subprocess.run([sys.executable, "-m", "wakesmith.cli", *map(str, words)], capture_output=True, text=True, timeout=60)
 
     assert json.loads(done.stdout)["detections"]
+
+
+def test_a_comparison_reports_misses_of_continuous_audio(run, whisper, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    words = [
+        "compare",
+        tmp_path / "run",
+        "--teacher",
+        f"whisper:{whisper}",
+        "--seeds",
+        "1",
+        "--set",
+        "evaluate.snrs_db=[10.0]",
+        "--json",
+    ]
+    done = subprocess.run([sys.executable, "-m", "wakesmith.cli", *map(str, words)], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+
+    arms = json.loads(done.stdout)["arms"]
+    assert [arm["name"] for arm in arms] == ["none", f"whisper:{whisper}"]
+    assert all(0 <= arm[key]["mean"] <= 1 for arm in arms for key in ("frr_clean", "frr_all", "frr_at_rate", "dev_frr_all"))
+    assert arms[1]["teacher"]["ms_per_view"] > 0
+    assert "snrs_db: [10.0]" not in (tmp_path / "run" / "config.yaml").read_text()

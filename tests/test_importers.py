@@ -135,3 +135,12 @@ def test_a_broken_jsonl_line_is_an_error(tmp_path):
 def test_an_unknown_label_in_the_settings_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigError, match="expected one of wake"):
         config.part("importers", "wav_folders", path=str(tmp_path), label="awake")
+
+
+def test_the_text_may_stand_in_another_column(tmp_path):
+    path = manifest(tmp_path / "words", "path,word\na.wav,stop\n")
+    write(tmp_path / "words" / "a.wav")
+
+    assert source("manifest_csv", path=path, label="wake", text_from="word").recordings()[0][0].text == "stop"
+    with pytest.raises(DataError, match="no column said"):
+        source("manifest_csv", path=path, label="wake", text_from="said").recordings()
