@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -20,17 +19,27 @@ if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
 
 VERSION = 2  # of training and figures: another one makes every cell anew
-ERRORS = ("errors_dev", "errors_clean", "errors_noisy", "dev_frr_all", "frr_clean", "frr_all", "frr_at_rate")
+ERRORS = (
+    "errors_dev", "errors_clean", "errors_clean_phrases", "errors_clean_others", "errors_noisy", "dev_frr_all", "frr_clean",
+    "frr_all", "frr_at_rate",
+)  # fmt: skip
 """Shares of mistakes, the less the better: single test clips called wrongly, and phrases missed in continuous audio."""
 TEST_END_MS = 200
 
 
-def figures(recipe: Recipe, cell: Path, base: Recipe) -> dict[str, Any]:
-    """Of a trained student, and of its teacher on the same clips; what the test hears is the base recipe's."""
+Heard = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
+
+
+def test_views(base: Recipe, folder: Path) -> Heard:
+    """What every arm is tested on: labelled test clips, alone and under the run's effects. -> kind: (n, 24000), (n,) classes."""
+    return {kind: _test_views(base, folder, kind) for kind in ("clean", "noisy")}
+
+
+def figures(recipe: Recipe, cell: Path, heard: Heard) -> dict[str, Any]:
+    """Of a trained student, and of its teacher on the same clips."""
     from wakesmith.steps.export import load_weights
 
     card = json.loads((cell / "train" / "card.json").read_text(encoding="utf-8"))
-    heard = {kind: _test_views(base, cell, kind) for kind in ("clean", "noisy")}
     front_end = registry.build("features", recipe.features)
     n_classes = len(classes.names(recipe.phrases))
     student = registry.build("students", recipe.student, front_end.n_mels, card["n_frames"], n_classes)
@@ -38,10 +47,13 @@ def figures(recipe: Recipe, cell: Path, base: Recipe) -> dict[str, Any]:
     result: dict[str, Any] = {
         "parameters": card["parameters"], "dev": card["dev"], "train_s": _took_s(cell / "train"),
         "samples_per_s": card["samples_per_s"], "teacher": None,
-        "errors_dev": 1 - card["dev"]["accuracy"], "test": _digest(heard["noisy"]),
+        "errors_dev": 1 - card["dev"]["accuracy"], "test": _clips_of(cell),
     }  # fmt: skip
     for kind, (samples, labels) in heard.items():
-        result[f"errors_{kind}"] = _errors(_student_logits(front_end, student, samples), labels)
+        wrong = _student_logits(front_end, student, samples).argmax(axis=1) != labels
+        says = labels < len(recipe.phrases)
+        result |= {f"errors_{kind}": float(wrong.mean())}
+        result |= {f"errors_{kind}_{name}": float(wrong[rows].mean()) for name, rows in (("phrases", says), ("others", ~says))}
     if recipe.train.distil:
         result["teacher"] = _teacher(recipe, cell, heard)
     if len(recipe.phrases) == 1:
@@ -49,7 +61,7 @@ def figures(recipe: Recipe, cell: Path, base: Recipe) -> dict[str, Any]:
     return result
 
 
-def _teacher(recipe: Recipe, cell: Path, heard: dict[str, Any]) -> dict[str, Any]:
+def _teacher(recipe: Recipe, cell: Path, heard: Heard) -> dict[str, Any]:
     """The teacher's own mistakes on the test clips, and what it cost. Kept beside the teacher: all seeds share it."""
     path = (cell / "teach").resolve() / "test.json"
     if not path.exists():
@@ -63,16 +75,21 @@ def _teacher(recipe: Recipe, cell: Path, heard: dict[str, Any]) -> dict[str, Any
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _ms_per_view(teacher: Any, cell: Path) -> float:
-    """What the encoders took for a view, whichever arm asked first; of an ensemble the sum."""
+def _ms_per_view(teacher: Any, cell: Path) -> float | None:
+    """What the encoders took for a view, whichever arm asked first; of an ensemble the sum. None when it was not written down."""
     from wakesmith.teachers._encodings import FOLDER, cost
 
     costs = [cost(cell / FOLDER / encoder.fingerprint()[:16]) for encoder in teacher.encoders]
+    if not all(one["views"] for one in costs):
+        return None
     return float(sum(1e3 * one["seconds"] / one["views"] for one in costs))
 
 
-def _digest(heard: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]) -> str:
-    return hashlib.blake2b(heard[0].tobytes() + heard[1].tobytes(), digest_size=8).hexdigest()
+def _clips_of(cell: Path) -> str:
+    """Names the clips that an arm may have learned from and those it may not."""
+    from wakesmith.data.audio_store import AudioStore
+
+    return AudioStore.open(cell / "prepare").fingerprint
 
 
 def _test_views(recipe: Recipe, cell: Path, kind: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -138,7 +155,7 @@ def summary(results: dict[str, list[dict[str, Any]]], recipe: Recipe) -> dict[st
     """Per arm: means over the seeds with a 95 % interval, and the paired difference to the arm without a teacher."""
     plain = next(iter(results.values()))
     if len({cell["test"] for cells in results.values() for cell in cells}) > 1:
-        raise DataError("compare: the arms heard different test clips, so they cannot be compared. Leave `data` to the run.")
+        raise DataError("compare: the arms have different clips, so that they have no test in common. Leave `data` to the run.")
     told: dict[str, Any] = {
         "phrases": recipe.phrases,
         "student": recipe.student.model_dump(mode="json"),
@@ -183,6 +200,8 @@ def fewer(values: Sequence[float], before: Sequence[float]) -> dict[str, Any]:
 HEADS = {
     "errors_dev": "errors, dev views",
     "errors_clean": "errors, clean clips",
+    "errors_clean_phrases": "of the phrases",
+    "errors_clean_others": "of other sounds",
     "errors_noisy": "errors, noisy clips",
     "dev_frr_all": "misses, dev",
     "frr_clean": "misses, clean",
@@ -203,7 +222,7 @@ def table(told: dict[str, Any]) -> str:
         cells = [cell for key in columns for cell in _cells(arm[key], key)]
         teacher = arm["teacher"]
         own = f"{teacher['errors_clean']:.1%} / {teacher['errors_noisy']:.1%}" if teacher else "-"
-        cost = f"{teacher['ms_per_view']:.1f}" if teacher else "-"
+        cost = f"{teacher['ms_per_view']:.1f}" if teacher and teacher["ms_per_view"] else "-"
         rows.append([arm["name"], *cells, own, f"{arm['train_s']:.0f}", cost])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))

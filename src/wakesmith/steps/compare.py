@@ -68,7 +68,7 @@ def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, 
                 _shared_steps(cell, folder)
         by_seed = [own[seed] for seed in range(n_seeds) for own in cells.values()]
         _train([cell for cell in by_seed if not (cell.folder / RESULT).exists()], jobs)
-        results = {name: [_judged(cell, base) for cell in own] for name, own in cells.items()}
+        results = _judge_all(base, cells)
     told = _compare.summary(results, base)
     write_json(folder / FOLDER / "compare.json", told)
     return told
@@ -120,16 +120,17 @@ def _train_one(cell: Cell) -> None:
     forge.go(cell.recipe, Run(cell.folder), "train", quiet=True)
 
 
-def _judged(cell: Cell, base: Recipe) -> dict[str, Any]:
-    """The figures of a trained student, measured once."""
+def _judge_all(base: Recipe, cells: dict[str, list[Cell]]) -> dict[str, list[dict[str, Any]]]:
+    """The figures of every trained student, measured once."""
     from wakesmith.steps import _compare
 
-    path = cell.folder / RESULT
-    if not path.exists():
+    todo = [cell for own in cells.values() for cell in own if not (cell.folder / RESULT).exists()]
+    heard = _compare.test_views(base, todo[0].folder) if todo else {}
+    for cell in progress.track(todo, "compare: judged"):
         for step in _recipe.road(cell.recipe, cell.last):
             forge.go(cell.recipe, Run(cell.folder), step, quiet=True)
-        write_json(path, _compare.figures(cell.recipe, cell.folder, base))
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+        write_json(cell.folder / RESULT, _compare.figures(cell.recipe, cell.folder, heard))
+    return {name: [json.loads((cell.folder / RESULT).read_text(encoding="utf-8")) for cell in own] for name, own in cells.items()}
 
 
 def _of_arm(values: Mapping[str, Any], arm: Arm) -> Recipe:
