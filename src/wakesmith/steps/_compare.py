@@ -14,8 +14,10 @@ import numpy.typing as npt
 from wakesmith import config, registry
 from wakesmith.data import classes
 from wakesmith.errors import DataError
+from wakesmith.rng import rng
 
 if TYPE_CHECKING:
+    from wakesmith.data.records import Clip
     from wakesmith.steps._recipe import Recipe
 
 VERSION = 2  # of training and figures: another one makes every cell anew
@@ -25,6 +27,7 @@ ERRORS = (
 )  # fmt: skip
 """Shares of mistakes, the less the better: single test clips called wrongly, and phrases missed in continuous audio."""
 TEST_END_MS = 200
+MOST_OTHERS = 500
 
 
 Heard = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
@@ -100,12 +103,21 @@ def _test_views(recipe: Recipe, cell: Path, kind: str) -> tuple[npt.NDArray[np.f
 
     store = AudioStore.open(cell / "prepare")
     numbers = classes.numbers(store.clips, store.recordings, recipe.phrases)
-    chosen = [i for i, clip in enumerate(store.clips) if clip.split == "test" and numbers[i] >= 0]
+    chosen = _tested(store.clips, numbers, len(recipe.phrases), recipe.seed)
     cut = config.part("augment", "shift", least_ms=TEST_END_MS, most_ms=TEST_END_MS)
     effects = augment.build([cut] if kind == "clean" else recipe.views.effects)
     bank, clips = Bank(cell / "views" / "bank"), [store.clips[i] for i in chosen]
     heard = [augment.augment(store.clip(clip), clip, 0, recipe.seed, effects, bank) for clip in clips]
     return np.stack(heard), numbers[chosen]
+
+
+def _tested(clips: list[Clip], numbers: npt.NDArray[np.int64], n_phrases: int, seed: int) -> list[int]:
+    """All test clips of the phrases, and at most `MOST_OTHERS` of other sounds, drawn by chance: a teacher's time is dear."""
+    tested = [i for i, clip in enumerate(clips) if clip.split == "test" and numbers[i] >= 0]
+    others = [i for i in tested if numbers[i] >= n_phrases]
+    if len(others) > MOST_OTHERS:
+        others = rng(seed, "compare", "others").choice(others, MOST_OTHERS, replace=False).tolist()
+    return sorted([*(i for i in tested if numbers[i] < n_phrases), *others])
 
 
 def _student_logits(front_end: Any, student: Any, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
