@@ -156,7 +156,9 @@ for _name, _text in {
 @app.command()
 def compare(
     run: RunFolder,
-    teacher: Annotated[list[str] | None, typer.Option(help="As for forge; whisper:FOLDER+moonshine is an ensemble.")] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="As for forge; whisper:FOLDER+moonshine is an ensemble. Default: the run's.")
+    ] = None,
     arms: Annotated[Path | None, typer.Option(help="A YAML file: name of an arm -> settings that it changes.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each arm.")] = 3,
     jobs: Annotated[int, typer.Option(min=0, help="Students trained at once, one thread each; 0: one a core.")] = 0,
@@ -175,7 +177,7 @@ def compare(
         values = merge(values, assignment(item))
     chosen = [step.Arm(name, {"teacher": teacher_named(name)}) for name in teacher or []]
     chosen += [step.Arm(name, over) for name, over in (read_yaml(arms) if arms else {}).items()]
-    told = step.run(values, run, chosen, seeds, jobs)
+    told = step.run(values, run, chosen or [step.Arm("the run's teacher", {})], seeds, jobs)
     typer.echo(encoder.dumps(told) if json else _compare.table(told))
 
 
