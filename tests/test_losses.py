@@ -76,7 +76,7 @@ def test_a_loss_is_the_same_under_autocast(name):
     assert torch.equal(plain, cast)
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if not registry.load("losses", name).ACROSS_ROWS])
+@pytest.mark.parametrize("name", [name for name in ALL if not loss(name).across_rows])
 def test_a_row_does_not_depend_on_its_batch_mates(name):
     part, batch = loss(name), answers()
 
@@ -85,7 +85,7 @@ def test_a_row_does_not_depend_on_its_batch_mates(name):
     torch.testing.assert_close(part(batch, LATE)[:1], part(alone, LATE))
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if registry.load("losses", name).ACROSS_ROWS])
+@pytest.mark.parametrize("name", [name for name in ALL if loss(name).across_rows])
 def test_a_loss_across_rows_hears_of_its_batch_mates(name):
     part, batch = loss(name), answers()
 
@@ -99,7 +99,6 @@ def test_a_loss_says_of_itself_what_its_module_says(name):
     module, part = registry.load("losses", name), loss(name)
 
     assert part.needs_teacher is module.NEEDS_TEACHER
-    assert part.across_rows is module.ACROSS_ROWS
     assert part.has_alpha is (name in SOFT)
 
 

@@ -14,7 +14,7 @@ from wakesmith import registry
 from wakesmith.config import part
 from wakesmith.data.records import LABELS
 from wakesmith.errors import TeacherError
-from wakesmith.teachers import _checkpoints, _tune, _tune_plan, _tune_state
+from wakesmith.teachers import _checkpoints, _fit, _tune, _tune_plan, _tune_state
 from wakesmith.teachers._card import HeadSettings
 from wakesmith.teachers._head import Head, pool_time
 from wakesmith.teachers._tune_settings import Tuning
@@ -193,13 +193,13 @@ def test_each_layer_below_learns_at_its_share_of_the_rate(tmp_path):
 
 
 def test_the_rates_rise_along_a_line_then_fall_along_a_cosine():
-    shares = [_tune_plan.rate_share(step, 100, 0.1) for step in range(100)]
+    shares = [_fit.rate_share(step, 100, 0.1) for step in range(100)]
 
     assert shares[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
     assert shares[10] == 1.0
     assert shares[55] == pytest.approx(0.5)
     assert shares[99] < 0.001
-    assert _tune_plan.rate_share(0, 100, 0.0) == 1.0
+    assert _fit.rate_share(0, 100, 0.0) == 1.0
 
 
 def test_warm_up_makes_the_first_step_smaller(tmp_path):

@@ -10,7 +10,6 @@ from wakesmith.config import PartSettings
 from wakesmith.losses._base import Answers, HardLoss, Moment
 
 NEEDS_TEACHER = False
-ACROSS_ROWS = False
 
 
 class Config(PartSettings):

@@ -12,7 +12,6 @@ from torch import Tensor
 from wakesmith.losses._soft import SoftLoss, SoftSettings, refuse_few_classes
 
 NEEDS_TEACHER = True
-ACROSS_ROWS = True
 FLOOR = 1e-12
 
 
@@ -25,7 +24,7 @@ class Config(SoftSettings):
 
 
 class Dist(SoftLoss):
-    across_rows = ACROSS_ROWS
+    across_rows = True
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -15,7 +15,6 @@ from wakesmith.losses._log_space import kl_of_logs, split
 from wakesmith.losses._soft import SoftLoss, SoftSettings, refuse_few_classes
 
 NEEDS_TEACHER = True
-ACROSS_ROWS = False
 
 
 class Config(SoftSettings):

@@ -14,7 +14,6 @@ from wakesmith.losses._base import Answers, Moment
 from wakesmith.losses._embeddings import EmbeddingLoss, EmbeddingSettings
 
 NEEDS_TEACHER = True
-ACROSS_ROWS = False
 
 
 class Config(EmbeddingSettings):

@@ -13,7 +13,6 @@ from wakesmith.losses._base import Answers, HardLoss, Moment
 from wakesmith.losses._log_space import split
 
 NEEDS_TEACHER = False
-ACROSS_ROWS = False
 
 
 class Config(PartSettings):

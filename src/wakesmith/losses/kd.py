@@ -8,7 +8,6 @@ from wakesmith.losses._log_space import kl
 from wakesmith.losses._soft import SoftLoss, SoftSettings
 
 NEEDS_TEACHER = True
-ACROSS_ROWS = False
 
 
 class Config(SoftSettings):

@@ -11,7 +11,6 @@ from wakesmith.losses._log_space import kl
 from wakesmith.losses._soft import SoftLoss, SoftSettings, refuse_few_classes
 
 NEEDS_TEACHER = True
-ACROSS_ROWS = False
 FLOOR = 1e-8  # of the variance: equal logits become 0, with a finite gradient
 
 

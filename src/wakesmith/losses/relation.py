@@ -15,7 +15,6 @@ from wakesmith.losses._base import Answers, Moment
 from wakesmith.losses._embeddings import EmbeddingLoss, EmbeddingSettings
 
 NEEDS_TEACHER = True
-ACROSS_ROWS = True
 FLOOR = 1e-8  # of a squared distance: rows nearer than this have no distance and no direction, and no gradient
 
 
@@ -27,7 +26,7 @@ class Config(EmbeddingSettings):
 
 
 class Relation(EmbeddingLoss):
-    across_rows = ACROSS_ROWS
+    across_rows = True
 
     def __init__(self, config: Config, teacher_size: int) -> None:
         super().__init__(config, teacher_size)

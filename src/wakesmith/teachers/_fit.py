@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 from wakesmith.progress import track
 from wakesmith.teachers._card import HeadSettings
 from wakesmith.teachers._head import Head
+
+WARM_UP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def fit_head(settings: HeadSettings, how: FitSettings, train: Encodings, dev: En
 def _fit(head: Head, how: FitSettings, train: Encodings, dev: Encodings) -> Head:
     optimizer = torch.optim.AdamW(head.parameters(), lr=how.lr, weight_decay=how.weight_decay)
     n_batches = -(-len(train.labels) // how.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_share(how.epochs * n_batches))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_share(step, how.epochs * n_batches, WARM_UP_SHARE))
     loss_of = nn.CrossEntropyLoss(class_weights(train.labels, head.classify.out_features), label_smoothing=how.label_smoothing)
     order = np.random.default_rng(how.seed)
     best, best_loss, waited = copy.deepcopy(head.state_dict()), float("inf"), 0
@@ -85,16 +86,12 @@ def _fit(head: Head, how: FitSettings, train: Encodings, dev: Encodings) -> Head
     return head.eval()
 
 
-def lr_share(n_steps: int) -> Callable[[int], float]:
-    """Share of the learning rate at a step: up over the first tenth, then down along a cosine."""
-    rising = max(1, n_steps // 10)
-
-    def share(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        return 0.5 + 0.5 * math.cos(math.pi * (step - rising) / max(1, n_steps - rising))
-
-    return share
+def rate_share(step: int, n_steps: int, warm_up_share: float) -> float:
+    """Share of the rate at a step: up along a line, then down along a cosine."""
+    rising = round(warm_up_share * n_steps)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 + 0.5 * math.cos(math.pi * (step - rising) / max(1, n_steps - rising))
 
 
 @torch.no_grad()

@@ -21,9 +21,9 @@ from wakesmith.errors import TeacherError
 from wakesmith.progress import say, track
 from wakesmith.teachers import _tune_state as state
 from wakesmith.teachers._base import Encoder, Tunable
-from wakesmith.teachers._fit import balanced_loss, class_weights
+from wakesmith.teachers._fit import balanced_loss, class_weights, rate_share
 from wakesmith.teachers._head import Head, pool_time
-from wakesmith.teachers._tune_plan import Keys, Labels, Rows, Views, param_groups, rate_share, rows_of, top_layers
+from wakesmith.teachers._tune_plan import Keys, Labels, Rows, Views, param_groups, rows_of, top_layers
 from wakesmith.teachers._tune_settings import Tuning
 from wakesmith.teachers._tune_step import Step
 

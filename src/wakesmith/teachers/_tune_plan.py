@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,14 +57,6 @@ def param_groups(layers: list[nn.Module], head: Head, how: Tuning) -> list[dict[
         {"params": list(module.parameters()), "rate": rate}
         for module, rate in zip([*layers, head], [*rates, how.head_lr], strict=True)
     ]
-
-
-def rate_share(step: int, n_steps: int, warm_up_share: float) -> float:
-    """Share of the rate at a step: up along a line, then down along a cosine."""
-    rising = round(warm_up_share * n_steps)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 + 0.5 * math.cos(math.pi * (step - rising) / max(1, n_steps - rising))
 
 
 def rows_of(step: int, batch: int, n_rows: int, seed: int) -> npt.NDArray[np.int64]:
