@@ -2,6 +2,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
+# A process a core with one thread each: two threads of two programs on two cores would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 .PHONY: demo test test-all check clean
 .DEFAULT_GOAL := help
@@ -25,16 +27,16 @@ demo: $(VENV)/ready
 	@echo "The whole report: $(DEMO)/evaluate/report.html"
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/ready
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 clean:
 	rm -rf $(VENV) runs
