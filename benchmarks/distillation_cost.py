@@ -1,4 +1,4 @@
-"""What distillation costs: steps without, with stored and with live teacher answers; labelling; our trainer against a bare loop.
+"""What distillation costs: steps without, with stored and with live answers; labelling; our trainer and our batch norm.
 
     python benchmarks/distillation_cost.py [--teacher whisper:FOLDER] [--steps 60]
 
@@ -10,6 +10,7 @@ all its steps, those that log included. Without
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import tempfile
@@ -28,9 +29,9 @@ from wakesmith.data.records import LABELS, Clip, Recording, save_jsonl
 from wakesmith.data.views import ViewStore
 from wakesmith.progress import mute
 from wakesmith.steps import _recipe, label, teach, train
-from wakesmith.students._norm import fold
+from wakesmith.students import _norm
 
-N_SAMPLES, N_VIEWS, N_CLIPS = 24_000, 2, 256
+N_SAMPLES, N_VIEWS, N_CLIPS = 24_000, 4, 256
 STUDENTS = {
     "9k": {"name": "ds_cnn", "width": 32},
     "26k": {"name": "ds_cnn", "width": 64},
@@ -93,8 +94,9 @@ def steps_ms(recipe: Any, folder: Path, distil: bool) -> list[float]:
     return [1e3 * took for took in np.diff(ends)[WARM_UP_STEPS:]]
 
 
-def bare_ms(recipe: Any, folder: Path) -> list[float]:
+def bare_ms(recipe: Any, folder: Path, group_rows: int = _norm.GROUP_ROWS) -> list[float]:
     """The same student, rows and optimiser in the shortest loop that learns: no log, no averaged weights, no callbacks."""
+    usual, _norm.GROUP_ROWS = _norm.GROUP_ROWS, group_rows
     out = folder / "bench"
     audio, views = AudioStore.open(folder / "prepare"), ViewStore.open(folder / "views")
     torch.manual_seed(1)
@@ -113,13 +115,14 @@ def bare_ms(recipe: Any, folder: Path) -> list[float]:
             torch.nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
             optimizer.step()
             optimizer.zero_grad()
-            fold(one.norms)
+            _norm.fold(one.norms)
             ends.append(time.perf_counter())
+    _norm.GROUP_ROWS = usual
     return [1e3 * took for took in np.diff(ends)[WARM_UP_STEPS : recipe.train.steps]]
 
 
 def students(values: dict[str, Any], folder: Path, n_steps: int) -> None:
-    heads = ("student", "plain ms", "cached ms", "live ms", "cached/plain", "live/plain", "trainer/bare")
+    heads = ("student", "plain ms", "cached ms", "live ms", "cached/plain", "live/plain", "bare/trainer", "grouped/one")
     print("  ".join(f"{head:>12}" for head in heads))
     for name, settings in STUDENTS.items():
         base = {**values, "student": settings}
@@ -129,24 +132,30 @@ def students(values: dict[str, Any], folder: Path, n_steps: int) -> None:
             "cached": (_recipe.load({**base, "train": {"steps": n_steps, "keep_features": True}}), True),
             "live": (_recipe.load({**base, "train": {"steps": few, "targets": "live", "keep_features": True}}), True),
         }
-        took: dict[str, list[float]] = {kind: [] for kind in (*recipes, "bare")}  # mean of each turn
+        took: dict[str, list[float]] = {kind: [] for kind in (*recipes, "bare", "one")}  # mean of each turn
         for turn in range(TURNS):
             for kind, (recipe, distil) in recipes.items():
                 if kind != "live" or turn == 0:
                     took[kind].append(statistics.mean(steps_ms(recipe, folder, distil)))
-            took["bare"].append(statistics.mean(bare_ms(recipes["plain"][0], folder)))
-        plain, cached, live, bare = (min(took[kind]) for kind in ("plain", "cached", "live", "bare"))
-        figures = (plain, cached, live, cached / plain, live / plain, bare / plain)
+            plain_recipe = recipes["plain"][0]
+            took["bare"].append(statistics.mean(bare_ms(plain_recipe, folder)))
+            took["one"].append(statistics.mean(bare_ms(plain_recipe, folder, group_rows=plain_recipe.train.batch)))
+        plain, cached, live, bare, one = (min(took[kind]) for kind in ("plain", "cached", "live", "bare", "one"))
+        figures = (plain, cached, live, cached / plain, live / plain, bare / plain, bare / one)
         print("  ".join([f"{name:>12}", *(f"{figure:12.3f}" for figure in figures)]), flush=True)
 
 
 def labelling(folder: Path, batch: int) -> None:
-    """Speed of `label` over that of the bare encoder on the same views, both from disk's cache."""
+    """Speed of `label`, its start included, over that of the encoder, and over the network's forward alone where it is in torch."""
     from wakesmith.teachers._card import load_teacher
 
     teacher, views = load_teacher(folder / "teach"), ViewStore.open(folder / "views")
     samples = torch.from_numpy(np.stack([views.read(clip, 0) for clip in range(batch)]))
-    rates: dict[str, list[float]] = {"label": [], "bare": []}
+    encoder = teacher.encoders[0]
+    asked = {"the encoder": functools.partial(encoder.encode, samples)}
+    if hasattr(encoder, "states"):
+        asked["the bare forward"] = functools.partial(encoder.states, encoder.prepare(samples))
+    rates: dict[str, list[float]] = {"label": [], **{name: [] for name in asked}}
     for _ in range(TURNS):
         for path in ((folder / "label"), (folder / "encodings")):
             for file in sorted(path.rglob("*"), reverse=True):
@@ -154,12 +163,16 @@ def labelling(folder: Path, batch: int) -> None:
         started = time.perf_counter()
         n_views = label.answer_all(folder, batch)
         rates["label"].append(n_views / (time.perf_counter() - started))
-        started = time.perf_counter()
-        for _ in range(n_views // batch):
-            teacher.encoders[0].encode(samples)
-        rates["bare"].append(n_views // batch * batch / (time.perf_counter() - started))
-    of_label, bare = (statistics.median(rates[kind]) for kind in ("label", "bare"))
-    print(f"labelling {of_label:.1f} views/s, the bare encoder {bare:.1f}: ratio {of_label / bare:.3f}")
+        for name, ask in asked.items():
+            started = time.perf_counter()
+            with torch.no_grad():
+                for _ in range(n_views // batch):
+                    ask()
+            rates[name].append(n_views // batch * batch / (time.perf_counter() - started))
+    best = {name: max(found) for name, found in rates.items()}
+    print(f"labelling {best['label']:.1f} views/s")
+    for name in asked:
+        print(f"  {name} {best[name]:.1f}: ratio {best['label'] / best[name]:.3f}")
 
 
 def main() -> None:

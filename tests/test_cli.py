@@ -114,3 +114,12 @@ def test_presets_are_valid_and_say_what_they_cost():
     for path in _recipe.PRESETS.glob("*.yaml"):
         assert _recipe.load({"phrase": "hey nova"}, preset=path.stem)
         assert "minutes" in path.read_text().splitlines()[0]
+
+
+def test_several_phrases_are_planned_and_refused_where_a_bundle_would_hold_one(tmp_path, capsys):
+    assert guarded(lambda: app([str(w) for w in plan(tmp_path, phrase="yes, no")], standalone_mode=False)) == 0
+
+    config = next(tmp_path.rglob("config.yaml"))
+    assert "- 'yes'\n- 'no'" in config.read_text()
+    assert "a bundle holds one phrase" in refused(capsys, "forge", "yes, no", "--out", tmp_path / "other")
+    assert not (tmp_path / "other").exists()

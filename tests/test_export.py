@@ -200,3 +200,21 @@ def test_an_operating_point_in_the_card_is_where_the_detector_fires(made: tuple[
     bundle.set_operating_point(tmp_path, point)
 
     assert load_bundle(tmp_path).point == point
+
+
+def test_a_student_without_a_teacher_names_none(run_folder: Path):
+    (run_folder / "teach").mkdir()
+    (run_folder / "teach" / "card.json").write_text(json.dumps({"encoder_source": "somewhere", "dev": {}}))
+    plain = recipe("ds_cnn")
+    plain.train.distil = False
+
+    assert bundle.load_card(export.run(recipe("ds_cnn"), run_folder)).teacher == {"encoder_source": "somewhere", "dev": {}}
+    assert bundle.load_card(export.run(plain, run_folder)).teacher is None
+
+
+def test_a_bundle_of_several_phrases_is_refused(run_folder: Path):
+    several = recipe("ds_cnn")
+    several.phrases = ["yes", "no"]
+
+    with pytest.raises(BundleError, match="holds one phrase, these are 2: yes, no"):
+        export.run(several, run_folder)

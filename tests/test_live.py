@@ -1,5 +1,8 @@
 """A live teacher gives the loss that its stored answers give, and trains without a store."""
 
+import json
+import shutil
+
 import pytest
 import torch
 
@@ -76,6 +79,26 @@ def test_another_training_seed_makes_another_student_of_the_same_views(taught, t
         train.fit(settings(taught, seed=seed), taught, tmp_path / str(seed), distil=True)
 
     assert (tmp_path / "1" / "model.safetensors").read_bytes() != (tmp_path / "2" / "model.safetensors").read_bytes()
+
+
+def test_features_of_all_views_are_kept_for_another_training_where_asked(taught, tmp_path):
+    shutil.rmtree(taught / "features", ignore_errors=True)
+    train.fit(settings(taught, keep_features=False), taught, tmp_path / "gone", distil=True)
+    assert not (taught / "features").exists()
+    assert not (tmp_path / "gone" / "features.npy").exists()
+
+    train.fit(settings(taught), taught, tmp_path / "kept", distil=True)
+    assert len(list((taught / "features").iterdir())) == 1
+
+
+def test_metrics_are_told_as_often_as_asked(taught, tmp_path):
+    lines = {}
+    for every in (1, 2):
+        train.fit(settings(taught, steps=4, log_every=every), taught, tmp_path / str(every), distil=True)
+        told = map(json.loads, (tmp_path / str(every) / "metrics.jsonl").read_text().splitlines())
+        lines[every] = sum("loss" in line for line in told)
+
+    assert lines == {1: 4, 2: 2}
 
 
 def test_metrics_reach_tensorboard(taught, tmp_path):

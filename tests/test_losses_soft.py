@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from tests.test_losses import HARD, LATE, N_CLASSES, SOFT, answers, changed, loss
+from wakesmith.data.classes import NO_CLASS
 from wakesmith.errors import ConfigError
 from wakesmith.losses import dkd
-from wakesmith.losses._base import UNLABELLED
 from wakesmith.losses._log_space import kl
 
 
@@ -33,7 +33,7 @@ def test_alpha_is_its_weight_and_zero_takes_it_out(name):
 def test_a_row_without_label_is_taught_too(name):
     batch = answers()
 
-    assert (loss(name)(changed(batch, labels=torch.full((8,), UNLABELLED)), LATE) > 0).all()
+    assert (loss(name)(changed(batch, labels=torch.full((8,), NO_CLASS)), LATE) > 0).all()
 
 
 def soft(logits: torch.Tensor, temperature: float) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_dkd_takes_the_choice_of_the_teacher_where_there_is_no_label():
     batch = answers()
     guessed = changed(batch, labels=batch.teacher_logits.argmax(-1))
 
-    made = loss("dkd")(changed(batch, labels=torch.full((8,), UNLABELLED)), LATE)
+    made = loss("dkd")(changed(batch, labels=torch.full((8,), NO_CLASS)), LATE)
 
     assert torch.equal(made, loss("dkd")(guessed, LATE))
 
@@ -151,7 +151,7 @@ def test_three_classes_are_enough_to_learn_what_two_do_not_hold(name):
 @pytest.mark.parametrize("name", HARD)
 def test_a_hard_loss_refuses_rows_without_label(name):
     with pytest.raises(AssertionError, match="without a label"):
-        loss(name)(changed(answers(), labels=torch.tensor([0, 1, 2, 3, 0, 1, 2, UNLABELLED])), LATE)
+        loss(name)(changed(answers(), labels=torch.tensor([0, 1, 2, 3, 0, 1, 2, NO_CLASS])), LATE)
 
 
 def test_focal_without_gamma_is_cross_entropy():

@@ -204,3 +204,13 @@ def test_a_clip_past_both_ends_is_filled_with_silence(run):
     assert not heard[:100].any()
     assert not heard[-200:].any()
     assert heard[100:-200].any()
+
+
+def test_train_clips_beyond_the_most_labelled_lose_their_label_and_those_of_dev_keep_theirs(tmp_path):
+    store = go(spoken(tmp_path, speakers=16), most_labelled=3)
+
+    labels = {split: [clip.label for clip in store.clips if clip.split == split] for split in ("train", "dev")}
+    assert labels["train"].count("wake") == 3
+    assert labels["train"].count("unlabelled") > 3
+    assert "wake" in labels["dev"]
+    assert "unlabelled" not in labels["dev"]

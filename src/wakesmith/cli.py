@@ -92,14 +92,20 @@ def _default_out(phrase: str) -> Path:
     return Path("runs") / ("_".join("".join(c if c.isalnum() else " " for c in phrase).lower().split()) or "phrase")
 
 
-def _recipe_of(run: Path, set_: list[str] | None) -> Any:
+def _values_of(run: Path, set_: list[str] | None) -> dict[str, Any]:
+    """A run's configuration with --set applied, as plain values."""
     from wakesmith.config import assignment, merge, read_yaml
-    from wakesmith.steps import _recipe
 
     values = read_yaml(run / "config.yaml")
     for item in set_ or []:
         values = merge(values, assignment(item))
-    return _recipe.load(values)
+    return values
+
+
+def _recipe_of(run: Path, set_: list[str] | None) -> Any:
+    from wakesmith.steps import _recipe
+
+    return _recipe.load(_values_of(run, set_))
 
 
 def _step_command(name: str, text: str) -> None:
@@ -168,13 +174,11 @@ def compare(
     """The same student with and without each teacher: same views, same steps, several seeds, one table."""
     import json as encoder
 
-    from wakesmith.config import assignment, merge, read_yaml, teacher_named
+    from wakesmith.config import read_yaml, teacher_named
     from wakesmith.steps import _compare
     from wakesmith.steps import compare as step
 
-    values = read_yaml(run / "config.yaml")
-    for item in set_ or []:
-        values = merge(values, assignment(item))
+    values = _values_of(run, set_)
     chosen = [step.Arm(name, {"teacher": teacher_named(name)}) for name in teacher or []]
     chosen += [step.Arm(name, over) for name, over in (read_yaml(arms) if arms else {}).items()]
     told = step.run(values, run, chosen or [step.Arm("the run's teacher", {})], seeds, jobs)

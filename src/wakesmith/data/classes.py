@@ -10,6 +10,9 @@ import numpy.typing as npt
 from wakesmith.data.records import LABELS, UNLABELLED, Clip, Recording
 from wakesmith.errors import DataError
 
+NO_CLASS = -1
+"""Number of a clip that nobody named."""
+
 
 def names(phrases: list[str]) -> list[str]:
     """In the order of the logits: `LABELS` for one phrase; for several, each phrase is a class in place of `wake`."""
@@ -17,13 +20,13 @@ def names(phrases: list[str]) -> list[str]:
 
 
 def numbers(clips: Iterable[Clip], recordings: Mapping[str, Recording], phrases: list[str]) -> npt.NDArray[np.int64]:
-    """(n_clips,) class of each clip, -1 where it is unlabelled. Raises DataError for a text that is none of several phrases."""
+    """(n_clips,) class of each clip, NO_CLASS where unlabelled. Raises DataError for a text that is none of several phrases."""
     known = {plain(phrase): number for number, phrase in enumerate(phrases)}
     n_before = len(phrases) - 1  # where the other labels have moved up by
     found = []
     for clip in clips:
         if clip.label == UNLABELLED:
-            found.append(-1)
+            found.append(NO_CLASS)
         elif clip.label != LABELS[0]:
             found.append(LABELS.index(clip.label) + n_before)
         elif len(phrases) == 1:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Sampler
 
+from wakesmith.data.classes import NO_CLASS
 from wakesmith.errors import DataError
 from wakesmith.rng import rng
 
@@ -28,7 +29,7 @@ class Row(NamedTuple):
 class BalancedSampler(Sampler[Row]):
     """The rows of one epoch, every class with its share of them.
 
-    labels: (n_clips,) class numbers, -1 for unlabelled clips. shares: one a class, used as ratios among the classes that are
+    labels: (n_clips,) class numbers, NO_CLASS for unlabelled clips. shares: one a class, used as ratios among those that are
     there; `unlabelled_share` of the epoch's rows are drawn from the unlabelled clips, when there are any.
     """
 
@@ -39,7 +40,7 @@ class BalancedSampler(Sampler[Row]):
         ratios = np.array([share if len(clips) else 0.0 for share, clips in zip(shares, self.members, strict=True)])
         if ratios.sum() == 0:
             raise DataError("train: no clips of any class with a share. Give more data, or raise train.class_shares.")
-        unlabelled = np.flatnonzero(labels == -1)
+        unlabelled = np.flatnonzero(labels == NO_CLASS)
         n_labelled = n_rows - (round(unlabelled_share * n_rows) if len(unlabelled) else 0)
         self.counts = _shared_out(ratios / ratios.sum(), n_labelled)
         self.members, self.counts = [*self.members, unlabelled], np.r_[self.counts, n_rows - n_labelled]

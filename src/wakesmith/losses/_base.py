@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-UNLABELLED = -1
+from wakesmith.data.classes import NO_CLASS
 
 
 @dataclass(frozen=True)
 class Answers:
-    """One batch seen by both. Logits (B, C), embeddings (B, D), labels (B,), -1 where there is none.
+    """One batch seen by both. Logits (B, C), embeddings (B, D), labels (B,), NO_CLASS (-1) where there is none.
 
     The teacher's side is None in plain training.
     """
@@ -77,7 +77,7 @@ class HardLoss(Loss):
         return 1.0
 
     def forward(self, answers: Answers, moment: Moment) -> Tensor:
-        assert bool((answers.labels != UNLABELLED).all()), "a hard loss got rows without a label"
+        assert bool((answers.labels != NO_CLASS).all()), "a hard loss got rows without a label"
         return super().forward(answers, moment)
 
 

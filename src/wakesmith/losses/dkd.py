@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from wakesmith.losses._base import UNLABELLED
+from wakesmith.data.classes import NO_CLASS
 from wakesmith.losses._log_space import kl_of_logs, split
 from wakesmith.losses._soft import SoftLoss, SoftSettings, refuse_few_classes
 
@@ -32,7 +32,7 @@ class DecoupledDistillation(SoftLoss):
 
     def compare(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         # Without a label the teacher's first choice is the target: of what it hears it is the best guess.
-        target = torch.where(labels == UNLABELLED, teacher.argmax(-1), labels)
+        target = torch.where(labels == NO_CLASS, teacher.argmax(-1), labels)
         of_target, of_others = terms(student, teacher, target)
         return self.target_weight * of_target + self.non_target_weight * of_others
 

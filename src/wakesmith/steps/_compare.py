@@ -15,12 +15,14 @@ from wakesmith import config, registry
 from wakesmith.data import classes
 from wakesmith.errors import DataError
 from wakesmith.rng import rng
+from wakesmith.run import fingerprint
 
 if TYPE_CHECKING:
     from wakesmith.data.records import Clip
     from wakesmith.steps._recipe import Recipe
 
-VERSION = 2  # of training and figures: another one makes every cell anew
+TRAINING, FIGURES = 2, 3
+"""Versions: another one trains, or measures, every cell anew."""
 ERRORS = (
     "errors_dev", "errors_clean", "errors_clean_phrases", "errors_clean_others", "errors_noisy", "dev_frr_all", "frr_clean",
     "frr_all", "frr_at_rate",
@@ -30,16 +32,22 @@ TEST_END_MS = 200
 MOST_OTHERS = 500
 
 
-Heard = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
+TestViews = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
 
 
-def test_views(base: Recipe, folder: Path) -> Heard:
+def stamp(base: Recipe) -> str:
+    """Names the figures: how they are made, and what the test hears."""
+    heard = base.model_dump(mode="json", include={"seed", "phrase", "views"})
+    return fingerprint("figures", FIGURES, heard)[:8]
+
+
+def views_of_test(base: Recipe, folder: Path) -> TestViews:
     """What every arm is tested on: labelled test clips, alone and under the run's effects. -> kind: (n, 24000), (n,) classes."""
     return {kind: _test_views(base, folder, kind) for kind in ("clean", "noisy")}
 
 
-def figures(recipe: Recipe, cell: Path, heard: Heard) -> dict[str, Any]:
-    """Of a trained student, and of its teacher on the same clips."""
+def figures(recipe: Recipe, cell: Path, heard: TestViews, name: str) -> dict[str, Any]:
+    """Of a trained student, and of its teacher on the same clips; `name`: the stamp of the test."""
     from wakesmith.steps.export import load_weights
 
     card = json.loads((cell / "train" / "card.json").read_text(encoding="utf-8"))
@@ -49,8 +57,7 @@ def figures(recipe: Recipe, cell: Path, heard: Heard) -> dict[str, Any]:
     load_weights(student, cell / "train" / "model.safetensors")
     result: dict[str, Any] = {
         "parameters": card["parameters"], "dev": card["dev"], "train_s": _took_s(cell / "train"),
-        "samples_per_s": card["samples_per_s"], "teacher": None,
-        "errors_dev": 1 - card["dev"]["accuracy"], "test": _clips_of(cell),
+        "teacher": None, "errors_dev": 1 - card["dev"]["accuracy"], "test": _clips_of(cell),
     }  # fmt: skip
     for kind, (samples, labels) in heard.items():
         wrong = _student_logits(front_end, student, samples).argmax(axis=1) != labels
@@ -58,15 +65,15 @@ def figures(recipe: Recipe, cell: Path, heard: Heard) -> dict[str, Any]:
         result |= {f"errors_{kind}": float(wrong.mean())}
         result |= {f"errors_{kind}_{name}": float(wrong[rows].mean()) for name, rows in (("phrases", says), ("others", ~says))}
     if recipe.train.distil:
-        result["teacher"] = _teacher(recipe, cell, heard)
+        result["teacher"] = _teacher(cell, heard, name)
     if len(recipe.phrases) == 1:
         result |= _streams(recipe, cell)
     return result
 
 
-def _teacher(recipe: Recipe, cell: Path, heard: Heard) -> dict[str, Any]:
+def _teacher(cell: Path, heard: TestViews, name: str) -> dict[str, Any]:
     """The teacher's own mistakes on the test clips, and what it cost. Kept beside the teacher: all seeds share it."""
-    path = (cell / "teach").resolve() / "test.json"
+    path = (cell / "teach").resolve() / f"test-{name}.json"
     if not path.exists():
         from wakesmith.run import write_json
         from wakesmith.teachers._card import load_teacher
@@ -143,15 +150,18 @@ def _errors(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> f
 def _streams(recipe: Recipe, cell: Path) -> dict[str, float]:
     """Misses and false accepts of the bundle in continuous audio, at the threshold that dev gives for the target rate."""
     report = json.loads((cell / "evaluate" / "report.json").read_text(encoding="utf-8"))
-    told: dict[str, float] = {}
-    for split, prefix in (("test", ""), ("dev", "dev_")):
-        judged = report[split]
-        shares = judged["conditions"]
-        told[f"{prefix}frr_clean"] = next(row["frr"] for row in shares if row["name"] == "clean")
-        told[f"{prefix}frr_all"] = sum(row["missed"] for row in shares) / sum(row["n"] for row in shares)
-        told[f"{prefix}fa_per_hour"] = judged["false_accepts"]["per_hour"]
-    told["frr_at_rate"] = _misses_at(report["test"]["det"], recipe.evaluate.target_fa_per_hour)
-    return told
+    test, dev = report["test"], report["dev"]
+    return {
+        "frr_clean": next(row["frr"] for row in test["conditions"] if row["name"] == "clean"),
+        "frr_all": _missed(test["conditions"]),
+        "dev_frr_all": _missed(dev["conditions"]),
+        "fa_per_hour": test["false_accepts"]["per_hour"],
+        "frr_at_rate": _misses_at(test["det"], recipe.evaluate.target_fa_per_hour),
+    }
+
+
+def _missed(conditions: list[dict[str, Any]]) -> float:
+    return float(sum(row["missed"] for row in conditions) / sum(row["n"] for row in conditions))
 
 
 def _misses_at(det: dict[str, list[float]], fa_per_hour: float) -> float:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
 
 PLAIN = "none"
-FOLDER, CELLS, MADE, RESULT = "compare", "cells", "made", "result.json"
+FOLDER, CELLS, MADE = "compare", "cells", "made"
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, 
             say(f"compare: {name}")
             for cell in own:
                 _shared_steps(cell, folder)
-        by_seed = [own[seed] for seed in range(n_seeds) for own in cells.values()]
-        _train([cell for cell in by_seed if not (cell.folder / RESULT).exists()], jobs)
+        _train([own[seed] for seed in range(n_seeds) for own in cells.values()], jobs)
         results = _judge_all(base, cells)
     told = _compare.summary(results, base)
     write_json(folder / FOLDER / "compare.json", told)
@@ -78,7 +77,7 @@ def _cell(recipe: Recipe, folder: Path) -> Cell:
     from wakesmith.steps import _compare
 
     last = Cell(recipe, folder).last
-    name = fingerprint(_recipe.fingerprint(recipe, last), _compare.VERSION)[:16]
+    name = fingerprint(_recipe.fingerprint(recipe, last), _compare.TRAINING)[:16]
     return Cell(recipe, folder / FOLDER / CELLS / name)
 
 
@@ -96,6 +95,7 @@ def _shared_steps(cell: Cell, folder: Path) -> None:
 
 def _train(cells: list[Cell], jobs: int) -> None:
     """Small networks gain little from a second thread: as many students at once as there are cores are done soonest."""
+    cells = [cell for cell in cells if not Run(cell.folder).is_whole("train", _recipe.fingerprint(cell.recipe, "train"))]
     if not cells:
         return
     _features(cells)
@@ -124,13 +124,15 @@ def _judge_all(base: Recipe, cells: dict[str, list[Cell]]) -> dict[str, list[dic
     """The figures of every trained student, measured once."""
     from wakesmith.steps import _compare
 
-    todo = [cell for own in cells.values() for cell in own if not (cell.folder / RESULT).exists()]
-    heard = _compare.test_views(base, todo[0].folder) if todo else {}
-    for cell in progress.track(todo, "compare: judged"):
+    name = _compare.stamp(base)
+    results = {arm: [cell.folder / f"figures-{name}.json" for cell in own] for arm, own in cells.items()}
+    todo = [(cell, path) for arm, own in cells.items() for cell, path in zip(own, results[arm], strict=True) if not path.exists()]
+    heard = _compare.views_of_test(base, todo[0][0].folder) if todo else {}
+    for cell, path in progress.track(todo, "compare: judged"):
         for step in _recipe.road(cell.recipe, cell.last):
             forge.go(cell.recipe, Run(cell.folder), step, quiet=True)
-        write_json(cell.folder / RESULT, _compare.figures(cell.recipe, cell.folder, heard))
-    return {name: [json.loads((cell.folder / RESULT).read_text(encoding="utf-8")) for cell in own] for name, own in cells.items()}
+        write_json(path, _compare.figures(cell.recipe, cell.folder, heard, name))
+    return {arm: [json.loads(path.read_text(encoding="utf-8")) for path in paths] for arm, paths in results.items()}
 
 
 def _of_arm(values: Mapping[str, Any], arm: Arm) -> Recipe:

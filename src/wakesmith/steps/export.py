@@ -15,7 +15,15 @@ from wakesmith.data.records import LABELS, Recording, load_jsonl
 from wakesmith.errors import BundleError
 
 EXPORTER = "onnx"
-TEACHER_FACTS = ("encoder_source", "encoder_licence", "encoder_fingerprint", "head_sha256", "calibration_temperature", "dev")
+TEACHER_FACTS = (
+    "encoder_source",
+    "encoder_licence",
+    "encoder_fingerprint",
+    "head_sha256",
+    "calibration_temperature",
+    "weights",
+    "dev",
+)
 
 
 def run(recipe: Any, folder: Path) -> Path:

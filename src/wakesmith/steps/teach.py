@@ -67,6 +67,10 @@ def run(recipe: Recipe, folder: Path) -> Path:
     Raises TeacherError at a closed gate.
     """
     settings: Settings = recipe.teach
+    if settings.asks_plain and ranks.n_ranks() > 1:
+        raise TeacherError(
+            "teach.against_plain: the first process teaches alone, its student would wait. Run `teach` without torchrun."
+        )
     out = folder / "teach"
     out.mkdir(parents=True, exist_ok=True)
     (out / CARD).unlink(missing_ok=True)  # a stop from here on leaves no teacher that looks whole
@@ -149,10 +153,6 @@ def plain_student(recipe: Recipe, folder: Path) -> dict[str, float]:
     settings = recipe.model_dump(mode="json", include=set(PLAIN_READS))
     views = ViewStore.open(folder / "views")
     out = folder / PLAIN / fingerprint("plain", settings, views.fingerprint, views.n_views)[:16]
-    if ranks.n_ranks() > 1:
-        raise TeacherError(
-            "teach.against_plain: the first process teaches alone, its student would wait. Run `teach` without torchrun."
-        )
     if not (out / CARD).exists():
         say("teach: the student is trained without a teacher, to compare")
     train.fit(recipe, folder, out, distil=False)

@@ -150,7 +150,7 @@ def _trainer(recipe: Recipe, folder: Path, arguments: Any, audio: Any, views: An
 def _answered(recipe: Recipe, folder: Path, views: Any) -> tuple[Any, Any, int]:
     """Where the answers come from, the live teacher if there is one, and the size of the teacher's embedding."""
     from wakesmith.data.targets import TargetStore
-    from wakesmith.training.live import Heard
+    from wakesmith.training.live import LiveViews
 
     if recipe.train.targets == "cached":
         targets = TargetStore.open(folder / "label")
@@ -158,7 +158,7 @@ def _answered(recipe: Recipe, folder: Path, views: Any) -> tuple[Any, Any, int]:
     from wakesmith.teachers._card import load_teacher
 
     teacher = load_teacher(folder / "teach")
-    return Heard(views), teacher, teacher.embedding_size
+    return LiveViews(views), teacher, teacher.embedding_size
 
 
 def _learner(recipe: Recipe, frames: np.ndarray, teacher_size: int, distil: bool) -> Any:
@@ -213,7 +213,7 @@ def _arguments(recipe: Recipe, out: Path) -> Any:
         save_total_limit=2, seed=_seed(recipe), data_seed=_seed(recipe), remove_unused_columns=False, label_names=["labels"],
         report_to=[], disable_tqdm=True, dataloader_pin_memory=False, dataloader_num_workers=settings.workers,
         dataloader_persistent_workers=settings.workers > 0, ddp_find_unused_parameters=False, log_level="error",
-        use_cpu=not torch.cuda.is_available(),  # without it, processes on a CPU would each train alone
+        use_cpu=n_ranks > 1 and not torch.cuda.is_available(),  # without it, processes on a CPU would each train alone
     )  # fmt: skip
     assert arguments.world_size == n_ranks, (arguments.world_size, n_ranks)
     return arguments

@@ -2,7 +2,7 @@
 
 "Ghost batch norm", Hoffer et al. 2017 (arXiv 1705.08741). Where the trainer asks for it (`defer`), the running statistics take
 one step an optimiser step (`fold`), over all groups of all micro-batches and processes; elsewhere one step a forward.
-Measured on 2 cores: 2 to 4 % of a training step at 26.5k parameters, 13 % at 9k.
+What it costs against one group: benchmarks/distillation_cost.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-class Heard:
+class LiveViews:
     """See `dataset.Answered`."""
 
     def __init__(self, views: Any) -> None:

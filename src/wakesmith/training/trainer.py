@@ -67,7 +67,7 @@ class Trainer(transformers.Trainer):
         self.add_callback(_AfterStep(self))
 
     def hold(self) -> None:
-        """Hold the student's weights and statistics by name, the tensors themselves: naming them anew costs 0.3 ms a step."""
+        """Hold the student's weights and statistics by name, the tensors themselves: no step walks the modules for them."""
         self.own = {name: value.detach() for name, value in self.learner.student.state_dict(keep_vars=True).items()}
 
     @property
