@@ -146,7 +146,7 @@ def students(values: dict[str, Any], folder: Path, n_steps: int) -> None:
 
 
 def labelling(folder: Path, batch: int) -> None:
-    """Speed of `label`, its start included, over that of the encoder, and over the network's forward alone where it is in torch."""
+    """Speed of `label`, its start included, over that of the encoder, and over the forward alone of a network in torch."""
     from wakesmith.teachers._card import load_teacher
 
     teacher, views = load_teacher(folder / "teach"), ViewStore.open(folder / "views")
