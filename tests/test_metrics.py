@@ -196,3 +196,15 @@ def test_calibrated_answers_stay_within_what_chance_makes(n):
 
     assert np.mean(errors > limits) < 0.1
     assert limits.mean() < 2 * errors.mean()
+
+
+def test_near_misses_are_no_false_accepts_of_an_hour():
+    labels = np.array([0] * 10 + [1] * 10 + [2] * 10)
+    logits = np.zeros((30, 3))
+    logits[:10, 0], logits[10:20, 0], logits[20:, 0] = 3.0, 4.0, -3.0  # near misses score over the phrase, other speech far under
+
+    with_them, without = (metrics.answers(logits, labels, 0.01, near_miss=near_miss) for near_miss in (None, 1))
+
+    assert (with_them["frr"], without["frr"]) == (1.0, 0.0)
+    assert without["fa_hours"] == pytest.approx(0.1)
+    assert with_them["wake_auc"] == without["wake_auc"]

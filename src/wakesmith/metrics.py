@@ -131,7 +131,7 @@ def _ece(confidence: Numbers, right: npt.NDArray[np.bool_], n_bins: int = 15) ->
 def ece_by_chance(probabilities: Numbers, draws: np.random.Generator, n_draws: int = 200, quantile: float = 0.95) -> float:
     """What `ece` stays under, 95 times of 100, for answers that mean what they say: few clips make an error of their own.
 
-    (n, C) -> 0..1. The labels are drawn from the probabilities. On 50 clips it may be 0.18, on 1000 it is 0.04.
+    (n, C) -> 0..1. The labels are drawn from the probabilities.
     """
     confidence = probabilities.max(axis=1)
     right = draws.random((n_draws, len(confidence))) < confidence
@@ -139,13 +139,15 @@ def ece_by_chance(probabilities: Numbers, draws: np.random.Generator, n_draws: i
 
 
 def answers(
-    logits: Numbers, labels: npt.NDArray[np.integer], hours_per_clip: float, fa_per_hour: float = 0.5, n_phrases: int = 1
-) -> dict[str, float]:
+    logits: Numbers, labels: npt.NDArray[np.integer], hours_per_clip: float, fa_per_hour: float = 0.5, n_phrases: int = 1,
+    near_miss: int | None = None,
+) -> dict[str, float]:  # fmt: skip
     """How well single clips are told apart, by a teacher or a student: (n, C) logits, (n,) classes from 0 -> figures by name.
 
     The first `n_phrases` classes are wake phrases; for several, `wake_auc` and `frr` are the means over the phrases. `frr` is the
     share of a phrase's clips that are missed at the lowest threshold on its probability that lets through at most `fa_per_hour`
-    of the other clips; `fa_hours` is how long those are, and with few of them the rate is a bound: not one may pass.
+    of the other clips; `fa_hours` is how long those are, and with few of them the rate is a bound: not one may pass. Clips of
+    the class `near_miss` are no part of either: made to sound like the phrase, they come far denser than in any room.
     """
     assert logits.shape[:1] == labels.shape, (logits.shape, labels.shape)
     assert (labels >= 0).all(), "clips without a label cannot be counted"
@@ -159,7 +161,8 @@ def answers(
         raise DataError(
             "dev: holds no clip of a wake phrase, or nothing else. Give more speakers or other sources, then `prepare`."
         )
-    misses = [frr(own, threshold_at(other, len(other) * hours_per_clip, fa_per_hour, 0.0)[0]) for own, other in told]
+    far = [(probabilities[labels == k, k], probabilities[(labels != k) & (labels != near_miss), k]) for k in range(n_phrases)]
+    misses = [frr(own, threshold_at(other, len(other) * hours_per_clip, fa_per_hour, 0.0)[0]) for own, other in far if len(own)]
     return {
         "accuracy": float(right.mean()),
         "balanced_accuracy": float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
@@ -168,7 +171,7 @@ def answers(
         "wake_auc": float(np.mean([auc(own, other) for own, other in told])),
         "frr": float(np.mean(misses)),
         "fa_per_hour": fa_per_hour,
-        "fa_hours": float((len(labels) - counts[:n_phrases].mean()) * hours_per_clip),
+        "fa_hours": float(np.mean([len(other) for own, other in far if len(own)]) * hours_per_clip),
         "ece": ece(probabilities, labels),
         "nll": float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-300)).mean()),
         "n_clips": float(len(labels)),

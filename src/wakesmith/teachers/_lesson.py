@@ -57,8 +57,9 @@ class Lesson:
         """Figures on dev of calibrated answers (n_dev, C); rows that are not finite are left out."""
         finite = logits.isfinite().all(dim=1).numpy()
         return metrics.answers(
-            logits.numpy()[finite], self.numbers[self.is_dev][finite], self.hours_per_clip, n_phrases=self.n_phrases
-        )
+            logits.numpy()[finite], self.numbers[self.is_dev][finite], self.hours_per_clip,
+            n_phrases=self.n_phrases, near_miss=self.n_phrases,
+        )  # fmt: skip
 
 
 def teach_one(lesson: Lesson, part: PartSettings, shape: HeadSettings, how: FitSettings, tuning: Tuning = FROZEN) -> Teacher:

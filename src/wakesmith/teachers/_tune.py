@@ -160,7 +160,9 @@ class _Course:
         if not logits.isfinite().all():
             raise TeacherError(f"teach: after {self.done} steps the teacher answers NaN or infinity on dev. Lower teach.tune.lr.")
         clip_hours = self.dev.samples(np.zeros(1, np.int64)).shape[1] / self.encoder.rate_hz / 3600
-        found = metrics.answers(logits.numpy(), self.dev.labels, clip_hours, FA_PER_HOUR, self.n_phrases)
+        found = metrics.answers(
+            logits.numpy(), self.dev.labels, clip_hours, FA_PER_HOUR, self.n_phrases, near_miss=self.n_phrases
+        )
         told = {what: found[what] for what in ("frr", "wake_auc", "accuracy")}
         told["loss"] = balanced_loss(logits, self.dev.labels)
         if losses:
