@@ -5,7 +5,7 @@ So a resumed run goes on as it would have, and neither the micro-batch nor the n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,17 @@ class Row(NamedTuple):
     chances: npt.NDArray[np.float32]
 
 
+class Part(NamedTuple):
+    """Clips that get a share of their class's rows of their own, whatever their number."""
+
+    members: npt.NDArray[np.bool_]
+    """(n_clips,)"""
+    label: int
+    """The class's number; members of other classes do not count."""
+    share: float
+    """Of the rows of that class, when there are such clips and others beside them."""
+
+
 class BalancedSampler(Sampler[Row]):
     """The rows of one epoch, every class with its share of them.
 
@@ -34,10 +45,12 @@ class BalancedSampler(Sampler[Row]):
     """
 
     def __init__(
-        self, labels: np.ndarray, n_views: int, n_rows: int, shares: list[float], seed: int, unlabelled_share: float = 0.0
-    ) -> None:
-        self.members = [np.flatnonzero(labels == c) for c in range(len(shares))]
-        ratios = np.array([share if len(clips) else 0.0 for share, clips in zip(shares, self.members, strict=True)])
+        self, labels: np.ndarray, n_views: int, n_rows: int, shares: list[float], seed: int, unlabelled_share: float = 0.0,
+        parts: Sequence[Part] = (),
+    ) -> None:  # fmt: skip
+        groups = [group for c, share in enumerate(shares) for group in _groups(labels == c, share, c, parts)]
+        self.members = [np.flatnonzero(mask) for mask, _ in groups]
+        ratios = np.array([share for _, share in groups])
         if ratios.sum() == 0:
             raise DataError("train: no clips of any class with a share. Give more data, or raise train.class_shares.")
         unlabelled = np.flatnonzero(labels == NO_CLASS)
@@ -67,11 +80,30 @@ class BalancedSampler(Sampler[Row]):
         return map(Row, order.tolist(), chances)
 
 
+def _groups(
+    clips: npt.NDArray[np.bool_], share: float, label: int, parts: Sequence[Part]
+) -> list[tuple[npt.NDArray[np.bool_], float]]:
+    """The clips of one class (n_clips,) -> its parts and what is beside them, each with its ratio of all rows."""
+    own = [part for part in parts if part.label == label]
+    if any(not 0 < part.share < 1 for part in own) or sum(part.share for part in own) >= 1:
+        given = " and ".join(f"{part.share:g}" for part in own)
+        raise DataError(f"train: parts of a class lie between 0 and 1 of its rows, in sum below 1; got {given}. Change them.")
+    beside, groups = clips.copy(), []
+    for part in own:
+        groups.append((part.members & beside, part.share))
+        beside &= ~part.members
+    groups.append((beside, 1 - sum(part.share for part in own)))
+    there = sum(ratio for mask, ratio in groups if mask.any())
+    return [(mask, share * ratio / there if mask.any() else 0.0) for mask, ratio in groups]
+
+
 def _shared_out(shares: npt.NDArray[np.float64], n_rows: int) -> npt.NDArray[np.int64]:
-    """Whole rows by largest remainder; a class with a share has at least one. Raises DataError when there are too few."""
+    """Whole rows by largest remainder; who has a share has at least one. Raises DataError when there are too few."""
     wanted = np.count_nonzero(shares)
     if n_rows < wanted:
-        raise DataError(f"train: {n_rows} rows an epoch cannot hold {wanted} classes. Raise train.batch, or give more clips.")
+        raise DataError(
+            f"train: {n_rows} rows an epoch cannot hold {wanted} classes and parts. Raise train.batch, or give more clips."
+        )
     exact = shares * n_rows
     counts = np.maximum(np.floor(exact), shares > 0).astype(np.int64)
     while (left := n_rows - counts.sum()) != 0:
