@@ -22,7 +22,10 @@ ROOMS_OF = {"train": (0, 1, 2), "dev": (3,), "test": (4,)}
 
 
 class Bank:
-    """Beds of 10 s and room responses of half a second, memory-mapped from `make`'s folder."""
+    """Beds of 10 s and room responses of half a second, memory-mapped from `make`'s folder.
+
+    Kinds: speech, babble, noise; room, and beside: of the same room by number, from another place in it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,7 +52,7 @@ def make(store: Any, folder: Path, seed: int, n_rooms: int, most_beds: int, jobs
     """Write the bank of a prepared run; taken as it is when already there."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "whole").exists():
-        simulated = _rooms.bank(seed, n_rooms, jobs) if n_rooms else np.zeros((0, _rooms.ROOM_SAMPLES), np.float32)
+        simulated = _rooms.bank(seed, n_rooms, jobs) if n_rooms else np.zeros((0, 2, _rooms.ROOM_SAMPLES), np.float32)
         for split in SPLITS:
             of_split = [r for r in store.recordings.values() if r.split == split]
             speech = _beds(store, _labelled(of_split, "speech"), rng(seed, "speech", split), most_beds)
@@ -60,7 +63,11 @@ def make(store: Any, folder: Path, seed: int, n_rooms: int, most_beds: int, jobs
             np.save(folder / f"speech_{split}.npy", speech)
             np.save(folder / f"babble_{split}.npy", _babble(speech, rng(seed, "babble", split)))
             np.save(folder / f"noise_{split}.npy", np.concatenate([noise, made]) if len(noise) else made)
-            np.save(folder / f"room_{split}.npy", np.concatenate([rooms, np.stack(recorded)]) if recorded else rooms)
+            # Of a recorded room someone elsewhere is heard as in the next recording: sets name those of one building alike.
+            pairs = [np.stack(pair) for pair in zip(recorded, [*recorded[1:], *recorded[:1]], strict=True)]
+            rooms = np.concatenate([rooms, np.stack(pairs)]) if pairs else rooms
+            np.save(folder / f"room_{split}.npy", rooms[:, 0])
+            np.save(folder / f"beside_{split}.npy", rooms[:, 1])
         (folder / "whole").touch()
     return Bank(folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from wakesmith import pool
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
@@ -10,8 +11,9 @@ from wakesmith.rng import rng
 
 ROOM_SAMPLES = SAMPLE_RATE_HZ // 2
 BEFORE_PEAK = 16  # 1 ms: the rise of the direct sound
+DIRECT = BEFORE_PEAK + 40  # and 2.5 ms after its peak
 MOST_REFLECTIONS = 30
-"""Of one path; 12 left rooms 38 % short of the reverberation that was drawn for them, 30 leave 13 % and cost 15 ms a room."""
+"""Of one path; 12 left rooms 38 % short of the reverberation that was drawn for them, 30 leave 13 % and cost 15 ms a place."""
 
 
 def aligned(response: Samples) -> Samples:
@@ -24,8 +26,23 @@ def aligned(response: Samples) -> Samples:
     return np.asarray(kept / np.sqrt(np.square(kept).sum() + 1e-12), np.float32)
 
 
-def simulated(seed: int, number: int) -> Samples:
-    """One drawn room: 2..8 m long, reverberation 0.1..0.7 s, talker 0.3..4 m away."""
+def through(samples: Samples, response: Samples) -> Samples:
+    """(N,) as heard in a room. -> (N,)"""
+    from scipy import fft
+
+    n = fft.next_fast_len(len(samples) + len(response), real=True)
+    return np.asarray(fft.irfft(fft.rfft(samples, n) * fft.rfft(response, n), n)[: len(samples)], np.float32)
+
+
+def farther(response: Samples, by_db: float) -> Samples:
+    """The same room with its direct sound so much weaker, of unit energy: what is heard from farther off."""
+    moved = response.copy()
+    moved[:DIRECT] *= np.float32(10 ** (-by_db / 20))
+    return np.asarray(moved / np.sqrt(np.square(moved).sum() + 1e-12), np.float32)
+
+
+def simulated(seed: int, number: int) -> npt.NDArray[np.float32]:
+    """(2, ROOM_SAMPLES) of one drawn room, 2..8 m long, reverberation 0.1..0.7 s: a talker 0.3..4 m away, someone elsewhere."""
     import pyroomacoustics
 
     pyroomacoustics.constants.set("num_threads", 1)  # it sums by thread: else the bytes depend on the number of cores
@@ -44,16 +61,17 @@ def simulated(seed: int, number: int) -> Samples:
         size, fs=SAMPLE_RATE_HZ, materials=pyroomacoustics.Material(absorption), max_order=min(order, MOST_REFLECTIONS)
     )
     room.add_source(talker)
+    room.add_source(chance.uniform(0.2, size - 0.2))
     room.add_microphone(microphone)
     room.compute_rir()
-    return aligned(room.rir[0][0])
+    return np.stack([aligned(response) for response in room.rir[0]])
 
 
-def _one(arguments: tuple[int, int]) -> Samples:
+def _one(arguments: tuple[int, int]) -> npt.NDArray[np.float32]:
     return simulated(*arguments)
 
 
 def bank(seed: int, n_rooms: int, jobs: int) -> np.ndarray:
-    """(n, ROOM_SAMPLES) float32."""
+    """(n, 2, ROOM_SAMPLES) float32."""
     with pool.workers(jobs) as processes:
         return np.stack(list(processes.map(_one, [(seed, number) for number in range(n_rooms)], chunksize=8)))

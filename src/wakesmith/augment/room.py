@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from wakesmith.audio import Samples
+from wakesmith.augment import _rooms
 from wakesmith.augment._base import Bank, Drawn
 from wakesmith.config import PartSettings
 from wakesmith.data.records import Clip
@@ -27,12 +28,7 @@ class Room:
     def apply(self, samples: Samples, drawn: Drawn, bank: Bank) -> Samples:
         if not drawn["used"]:
             return samples
-        from scipy import fft
-
-        response = bank.take("room", drawn["split"], drawn["room"])
-        n = fft.next_fast_len(len(samples) + len(response), real=True)
-        heard = fft.irfft(fft.rfft(samples, n) * fft.rfft(response, n), n)[: len(samples)]
-        return np.asarray(heard, np.float32)
+        return _rooms.through(samples, bank.take("room", drawn["split"], drawn["room"]))
 
 
 def build(config: Config) -> Room:
