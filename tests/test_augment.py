@@ -22,6 +22,7 @@ CHANGES = {
     "noise": {"probability": 1.0},
     "band_limit": {"tilt_probability": 1.0, "band_probability": 1.0},
     "codec": {"telephone_probability": 1.0, "mp3_probability": 1.0, "opus_probability": 1.0, "least_kbps": 20.0},
+    "voice": {"probability": 1.0},
     "scene": {"room_probability": 1.0, "least_talkers": 3},
     "level": {"most_peak_dbfs": -20.0, "clipping_probability": 1.0},
 }
