@@ -22,16 +22,19 @@ IN_WAKE = ["pc_adocampo", "pc_eltocino"]
 """Speakers who also say a wake phrase; prepare would stop at them, since all of wake/ is test."""
 
 
-def sources(data: Path, label: str) -> list[dict[str, Any]]:
-    """What the run may hear: the phrase itself is test only."""
+def sources(data: Path, label: str, language: str) -> list[dict[str, Any]]:
+    """What the run may hear: the phrase itself is test only, and with it all talk in another language by its speakers."""
     manifest = {"name": "manifest_csv"}
     drop = {"speaker": IN_WAKE}
     wake = {**manifest, "path": str(data / "wake" / "manifest.csv"), "split": "test"}
+    negative = {**manifest, "path": str(data / "negative" / "manifest.csv"), "label": "speech"}
+    same_speakers = [{**negative, "split": "test", "keep": drop}] if language != "en" else []
     return [
+        *same_speakers,
         {**wake, "label": "wake", "keep": {"label": [label]}},
         {**wake, "label": "speech", "drop": {"label": [label]}},
         {**manifest, "path": str(data / "words" / "manifest.csv"), "label": "speech", "split": "column"},
-        {**manifest, "path": str(data / "negative" / "manifest.csv"), "label": "speech", "split": "column", "drop": drop},
+        {**negative, "split": "column", "drop": drop},
         {**manifest, "path": str(data / "noise" / "manifest.csv"), "label": "noise", "split": "column"},
         {**manifest, "path": str(data / "rir" / "manifest.csv"), "label": "room", "split": "column"},
     ]
@@ -41,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("label", help="label of the phrase in wake/manifest.csv; the phrase is the label with spaces")
+    parser.add_argument("--language", default="en", help="of the phrase, as espeak-ng names it")
     parser.add_argument("--teacher", default="moonshine", help="name, or name:FOLDER")
     parser.add_argument("--kokoro", type=Path, help="folder of the Kokoro voices, which then speak a twelfth of everything")
     parser.add_argument("--preset", default="standard")
@@ -51,13 +55,14 @@ def main() -> None:
     name, _, path = chosen.teacher.partition(":")
     own: dict[str, Any] = {
         "phrase": chosen.label.replace("_", " "),
-        "data": {"sources": sources(chosen.data, chosen.label)},
+        "language": chosen.language,
+        "data": {"sources": sources(chosen.data, chosen.label, chosen.language)},
         "teacher": {"name": name, **({"path": path} if path else {})},
     }
     if chosen.kokoro:
         voices = [
             {"name": "espeak", "share": 1.0},
-            {"name": "hibari", "share": 0.1},
+            *([{"name": "hibari", "share": 0.1}] if chosen.language.startswith("en") else []),
             {"name": "kokoro", "share": 0.1, "path": str(chosen.kokoro)},
         ]
         own["speak"] = {"voices": voices}

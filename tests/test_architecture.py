@@ -12,7 +12,22 @@ import wakesmith
 
 ROOT = Path(wakesmith.__file__).parent
 LEVELS = [
-    {"errors", "registry", "rng", "progress", "config", "audio", "metrics", "bundle", "run", "report", "pool", "ranks", "memory"},
+    {
+        "errors",
+        "registry",
+        "rng",
+        "progress",
+        "config",
+        "audio",
+        "metrics",
+        "bundle",
+        "run",
+        "report",
+        "pool",
+        "ranks",
+        "memory",
+        "text",
+    },
     {"data", "importers", "voices", "runtime"},
     {"augment", "features"},
     {"teachers", "students", "losses", "exporters"},

@@ -2,9 +2,10 @@
 
 import pytest
 
+from wakesmith.config import to_yaml
 from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import ConfigError
-from wakesmith.steps import say
+from wakesmith.steps import _recipe, say
 
 
 def recording(speaker, source, split, label="wake"):
@@ -18,8 +19,11 @@ def test_the_unheard_voice_is_a_synthetic_one_of_the_test_split(tmp_path):
         recording("espeak/en+m2", "espeak", "test", "speech"), recording("espeak/en+m3", "espeak", "test"),
     ]  # fmt: skip
     save_jsonl(tmp_path / "prepare" / "recordings.jsonl", rows)
+    (tmp_path / "config.yaml").write_text(to_yaml(_recipe.load({"phrase": "hey nova", "language": "en-gb"})))
 
-    assert say.unheard(tmp_path) == ("espeak", "en+m3")
+    voice, speaker = say.unheard(tmp_path)
+
+    assert (voice.name, voice.language, speaker) == ("espeak", "en-gb", "en+m3")
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path):

@@ -121,8 +121,8 @@ def test_another_language_speaks_from_lists_of_its_own(tmp_path):
 
 
 def test_a_language_without_lists_stops_before_anything_is_made(tmp_path):
-    with pytest.raises(ConfigError, match="English only"):
-        speak.run(recipe("hola luna", language="es"), tmp_path)
+    with pytest.raises(ConfigError, match=r"for en, es, not for 'de'.*--set speak.sentences="):
+        speak.run(recipe("hallo mond", language="de"), tmp_path)
     assert not (tmp_path / "speak").exists()
 
 

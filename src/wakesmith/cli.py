@@ -89,7 +89,9 @@ def _source(path: str, label: str, **options: str) -> dict[str, Any]:
 
 
 def _default_out(phrase: str) -> Path:
-    return Path("runs") / ("_".join("".join(c if c.isalnum() else " " for c in phrase).lower().split()) or "phrase")
+    from wakesmith import text
+
+    return Path("runs") / (text.file_name(phrase) or "phrase")
 
 
 def _values_of(run: Path, set_: list[str] | None) -> dict[str, Any]:
@@ -220,6 +222,7 @@ def say(
     path: Annotated[Path, typer.Argument(help="The file to write: .wav or .flac.")],
     voice: Annotated[str, typer.Option(help="One of: wakesmith parts voices.")] = "espeak",
     speaker: Annotated[str | None, typer.Option(help="One of the voice's speakers.")] = None,
+    language: Annotated[str, typer.Option(help="Such as en, es or de; with --unheard-by the run's.")] = "en",
     before: Annotated[str | None, typer.Option(help="Something to say before the phrase.")] = None,
     unheard_by: Annotated[
         Path | None, typer.Option(help="A run folder: voice and speaker are taken from its test split.")
@@ -227,11 +230,14 @@ def say(
     seed: Annotated[int, typer.Option(help="Of rate and pitch.")] = 1,
 ) -> None:
     """A voice says a phrase into a file."""
+    from wakesmith import config
     from wakesmith.steps import say as step
 
     if unheard_by is not None:
-        voice, speaker = step.unheard(unheard_by)
-    typer.echo(step.run(phrase, path, voice, speaker, before, seed))
+        settings, speaker = step.unheard(unheard_by)
+    else:
+        settings = config.part("voices", voice, language=language)
+    typer.echo(step.run(phrase, path, settings, speaker, before, seed))
 
 
 @app.command()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from wakesmith import text as texts
 from wakesmith.data.records import LABELS, UNLABELLED, Clip, Recording
 from wakesmith.errors import DataError
 
@@ -40,5 +41,5 @@ def numbers(clips: Iterable[Clip], recordings: Mapping[str, Recording], phrases:
 
 
 def plain(text: str) -> str:
-    """Text without what a file name or a sentence may change of a phrase: case, spaces, underscores."""
-    return " ".join(text.replace("_", " ").casefold().split())
+    """Text without what a file name or a sentence may change of a phrase: case, spaces, underscores, the coding of accents."""
+    return " ".join(texts.folded(text.replace("_", " ")).split())

@@ -19,6 +19,7 @@ from wakesmith.steps.teach import PLAIN_READS
 from wakesmith.steps.teach import Settings as Teach
 from wakesmith.steps.train import Settings as Train
 from wakesmith.steps.views import Settings as Views
+from wakesmith.text import composed
 
 PRESETS = Path(__file__).parent.parent / "presets"
 
@@ -27,7 +28,7 @@ class Recipe(Settings):
     phrase: str | list[str]
     """What wakes the device, as it is written; several make a class each."""
     language: str = "en"
-    """espeak-ng's name of the language."""
+    """espeak-ng's name of the language: en, en-gb, es, es-419 (docs/languages.md)."""
     seed: int = Field(default=1, ge=0)
     speak: Speak = Speak()
     data: Prepare = Prepare()
@@ -49,7 +50,7 @@ class Recipe(Settings):
             raise ValueError("a wake phrase needs letters, as in 'hey nova'")
         if len({classes.plain(one) for one in phrases}) < len(phrases):
             raise ValueError("a phrase is named twice")
-        return phrase
+        return composed(phrase) if isinstance(phrase, str) else [composed(one) for one in phrases]
 
     @property
     def phrases(self) -> list[str]:

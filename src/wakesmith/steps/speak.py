@@ -46,9 +46,9 @@ class Settings(config.Settings):
     gap_ms: list[int] = [20, 150]
     """Shortest and longest pause between a phrase and the speech beside it."""
     words: str = ""
-    """Text file of everyday words, one a line; empty: the English list."""
+    """Text file of everyday words, one a line; empty: the language's own list."""
     sentences: str = ""
-    """Text file of everyday sentences, one a line; empty: the English list."""
+    """Text file of everyday sentences, one a line; empty: the language's own list."""
     jobs: int = Field(default=0, ge=0)
     """Processes; 0: one for each core."""
 

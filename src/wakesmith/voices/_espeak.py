@@ -21,7 +21,7 @@ RATE_HZ = 22_050
 SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples arrive in the callback
 UTF8, READS_PHONEMES = 1, 0x100
 RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER
-AS_MNEMONICS, AS_IPA = ord("_") << 8, 2
+AS_MNEMONICS, AS_IPA, AS_SINGLE_IPA = ord("_") << 8, 2, ord("_") << 8 | 2
 Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -127,7 +127,10 @@ def languages() -> dict[str, list[str]]:
 
 
 def base_voice(language: str) -> str:
-    """The voice whose phonemes stand for a language; American for plain English, as most word lists are."""
+    """The voice whose phonemes stand for a language; American for plain English, as most word lists are.
+
+    A region is said by the voice that names it (es-mx by es-419). Raises ConfigError for one that no voice names.
+    """
     wanted = {"en": "en-us", "en-gb": "en"}.get(language.lower(), language.lower())
     known = languages()
     for name, codes in known.items():
@@ -136,4 +139,7 @@ def base_voice(language: str) -> str:
     for name, codes in known.items():
         if wanted in codes:
             return name
-    raise ConfigError(f"language: espeak does not know '{language}'. There are: {', '.join(sorted(known))}.")
+    base = wanted.replace("_", "-").split("-")[0]
+    near = sorted({code for codes in known.values() for code in codes if code.split("-")[0] == base})
+    told = f"Of {base} there are: {', '.join(near)}" if near else f"There are: {', '.join(sorted(known))}"
+    raise ConfigError(f"language: espeak does not know '{language}'. {told}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wakesmith.voices import _espeak
+from wakesmith.voices import _espeak, _texts
 from wakesmith.voices._base import Utterance
 
 COMMON = [("dʒ", "ʤ"), ("tʃ", "ʧ"), ("ts", "ʦ"), ("dz", "ʣ"), ("\u0361", ""), ("\u200d", "")]
@@ -30,6 +30,7 @@ AMERICAN = [
     ("o", "ɔ"),
     ("ː", ""),
 ]
+OTHER = [("aɪ", "I"), ("aʊ", "W"), ("eɪ", "A"), ("oʊ", "O"), ("əʊ", "Q"), ("ɔɪ", "Y")]
 BRITISH = [("əʊ", "Q"), ("oʊ", "Q"), ("eə", "ɛː"), ("iə", "ɪə"), ("ɾ", "t"), ("ʔ", "t"), ("ɚ", "ə")]
 
 
@@ -37,8 +38,8 @@ def from_espeak(utterance: Utterance, language: str) -> str:
     """What is to be said, through espeak's IPA, in the alphabet of Kokoro for `language` (en-us, en-gb, es, ...)."""
     told = _espeak.spoken(utterance.phonemes) if utterance.phonemes else utterance.text.replace("[", " ")
     ipa = _espeak.library().ipa(told, language)
-    english = [*ENGLISH, *(BRITISH if language == "en-gb" else AMERICAN)] if language.startswith("en") else []
-    for old, new in [*COMMON, *english]:
+    english = [*ENGLISH, *(BRITISH if language == "en-gb" else AMERICAN)]
+    for old, new in [*COMMON, *(english if _texts.base(language) == "en" else OTHER)]:
         # A stress mark stands before its vowel, so it never parts a pair.
         ipa = ipa.replace(old, new)
     return ipa

@@ -1,11 +1,13 @@
-"""Words and sentences to say: the shipped English lists, or files of one's own, one a line."""
+"""Words and sentences to say: the shipped lists of a language, or files of one's own, one a line."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from wakesmith import text as texts
 from wakesmith.errors import ConfigError
+
+FOLDER = Path(__file__).parent
 
 
 def words(language: str, path: str) -> list[str]:
@@ -28,18 +30,24 @@ def holds(text: str, phrases: list[str]) -> bool:
 
 def letters(text: str) -> str:
     """Words in small letters with one space around each, so that whole words are found: ` hey nova `."""
-    return " " + " ".join(re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.casefold())) + " "
+    return " " + " ".join(texts.words(text)) + " "
+
+
+def base(language: str) -> str:
+    """A region's language: es-419 -> es."""
+    return language.lower().replace("_", "-").split("-")[0]
 
 
 def _lines(key: str, language: str, path: str) -> list[str]:
-    if not path and language.lower().split("-")[0] != "en":
+    file = Path(path) if path else FOLDER / f"{key}_{base(language)}.txt"
+    if not path and not file.is_file():
+        there = ", ".join(sorted(found.stem.removeprefix(f"{key}_") for found in FOLDER.glob(f"{key}_*.txt")))
         raise ConfigError(
-            f"speak.{key}: Wakesmith brings {key} for English only, not for '{language}'. "
+            f"speak.{key}: Wakesmith brings {key} for {there}, not for '{language}'. "
             f"Name a text file with one of them a line: --set speak.{key}=my_{key}.txt"
         )
-    file = Path(path) if path else Path(__file__).parent / f"{key}_en.txt"
     try:
-        found = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found = [line.strip() for line in texts.composed(file.read_text(encoding="utf-8")).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"speak.{key}: {file} cannot be read as UTF-8 text. Check the path.") from error
     if not found:

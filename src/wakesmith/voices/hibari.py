@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from wakesmith.audio import Samples
 from wakesmith.errors import ConfigError
-from wakesmith.voices import _kokoro_sounds
+from wakesmith.voices import _kokoro_sounds, _texts
 from wakesmith.voices._base import Utterance, VoiceSettings, finished, need
 
 RATE_HZ = 24_000
@@ -42,8 +42,11 @@ class HibariVoice:
 
         self.config = config
         self.british = {name: bool(known["british"]) for name, known in VOICES.items()}
-        if not (config.language or "en").startswith("en"):
-            raise ConfigError(f"voices: 'hibari' speaks English only, not '{config.language}'. Choose espeak, kokoro or piper.")
+        if _texts.base(config.language or "en") != "en":
+            raise ConfigError(
+                f"voices: 'hibari' speaks English only, not '{config.language}'. "
+                "Name voices that speak it: --set speak.voices=[espeak], or kokoro, piper or command."
+            )
         unknown = [name for name in config.speakers if name not in VOICES]
         if unknown:
             raise ConfigError(f"voices.speakers: hibari has no {', '.join(unknown)}. There are: {', '.join(VOICES)}.")

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 from wakesmith.audio import Samples
 from wakesmith.errors import ConfigError
 from wakesmith.rng import rng as named_rng
-from wakesmith.voices import _kokoro_sounds
+from wakesmith.voices import _kokoro_sounds, _texts
 from wakesmith.voices._base import Utterance, VoiceSettings, finished, need
 
 RATE_HZ = 24_000
@@ -138,7 +138,7 @@ class Kokoro:
 
     def _styles(self) -> list[str]:
         there = sorted(path.stem for path in (self.folder / "voices").glob("*.bin"))
-        first = FIRST_LETTERS.get(self.language.lower(), "")
+        first = FIRST_LETTERS.get(self.language.lower()) or FIRST_LETTERS.get(_texts.base(self.language), "")
         found = self.config.styles or [name for name in there if name[0] in first]
         unknown = [name for name in found if name not in there]
         if unknown or not found:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from wakesmith.audio import Samples
 from wakesmith.errors import ConfigError
-from wakesmith.voices import _espeak
+from wakesmith.voices import _espeak, _texts
 from wakesmith.voices._base import Utterance, VoiceSettings, finished, need
 
 HUB = "rhasspy/piper-voices"
@@ -45,7 +45,12 @@ class Piper:
             card = json.loads(Path(f"{self.file}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.file}.json: expected the voice's settings there. Keep both files side by side.") from error
-        self.language = str(card.get("espeak", {}).get("voice", "en-us"))
+        self.language = str(card.get("espeak", {}).get("voice", "") or card.get("language", {}).get("code", ""))
+        if not self.language or _texts.base(config.language or self.language) != _texts.base(self.language):
+            raise ConfigError(
+                f"voices.path: {self.file.name} speaks {self.language or 'a language its .json does not name'}, "
+                f"not '{config.language}'. Name a voice file of that language."
+            )
         self.ids: dict[str, int | None] = {f"{self.file.stem}+{name}": i for name, i in card.get("speaker_id_map", {}).items()}
         self.ids = self.ids or {self.file.stem: None}
         self._model: Any = None

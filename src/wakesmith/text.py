@@ -1,0 +1,36 @@
+"""Text for comparing and naming: whatever its case, however its accents are coded, in any script."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+APOSTROPHES = "'’"
+WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai to Han
+
+
+def composed(text: str) -> str:
+    """Every accented letter as one (Unicode NFC): espeak reads n and a tilde after it as n."""
+    return unicodedata.normalize("NFC", text)
+
+
+def folded(text: str) -> str:
+    """For comparing: small letters, composed. `SEÑOR` gives `señor`."""
+    return composed(composed(text).casefold())
+
+
+def is_letter(character: str) -> bool:
+    """A letter, a digit, or a mark on one: the vowel signs of Hindi are marks."""
+    return character.isalnum() or unicodedata.category(character).startswith("M")
+
+
+def words(text: str) -> list[str]:
+    """Folded words, apostrophes inside them kept. Scripts that set no spaces give a word a letter."""
+    kept = "".join(one if is_letter(one) or one in APOSTROPHES else " " for one in folded(text))
+    found = (word.strip(APOSTROPHES) for word in WITHOUT_SPACES.sub(r" \g<0> ", kept).split())
+    return [word for word in found if word]
+
+
+def file_name(text: str) -> str:
+    """`¡Señor López!` -> `señor_lópez`."""
+    return "_".join("".join(one if is_letter(one) else " " for one in folded(text)).split())

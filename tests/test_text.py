@@ -1,0 +1,65 @@
+"""Text is compared and named in any script, however its accents are coded."""
+
+import unicodedata
+
+import pytest
+
+from wakesmith import text
+from wakesmith.data import classes
+from wakesmith.errors import ConfigError
+from wakesmith.steps import _recipe
+from wakesmith.voices import _texts
+
+
+def apart(words: str) -> str:
+    """Letters and their marks as two signs each, as some keyboards and file systems write them."""
+    return unicodedata.normalize("NFD", words)
+
+
+@pytest.mark.parametrize("phrase", ["señor lópez", "despiértate", "Grüß Gott", "İyi günler", "नमस्ते दोस्त"])
+def test_a_phrase_is_found_in_either_coding_and_any_case(phrase):
+    for told in (phrase, phrase.upper(), apart(phrase), apart(phrase.upper())):
+        assert _texts.holds(f"{told}, ¿qué tal?", [phrase])
+        assert _texts.holds(phrase, [told])
+        assert not _texts.holds(f"x{told}", [phrase])
+
+
+def test_an_accent_makes_another_word():
+    assert not _texts.holds("una papa asada", ["papá"])
+    assert classes.plain("papá") != classes.plain("papa")
+
+
+def test_a_word_is_found_in_scripts_without_spaces():
+    assert _texts.holds("今天你好小智吗", ["你好小智"])
+    assert not _texts.holds("今天你好小明吗", ["你好小智"])
+
+
+@pytest.mark.parametrize("told", ["Señor_López", apart("señor lópez"), "  SEÑOR   LÓPEZ "])
+def test_a_text_names_its_phrase_whatever_a_file_system_made_of_it(told):
+    assert classes.plain(told) == classes.plain("señor lópez")
+
+
+@pytest.mark.parametrize(
+    ("phrase", "name"),
+    [
+        ("¡Señor López!", "señor_lópez"),
+        (apart("despiértate"), "despiértate"),
+        ("hey nova's", "hey_nova_s"),
+        ("नमस्ते", "नमस्ते"),
+        ("?!", ""),
+    ],
+)
+def test_a_folder_is_named_by_the_phrase_with_its_accents(phrase, name):
+    assert text.file_name(phrase) == name
+
+
+def test_a_recipe_is_the_same_in_either_coding_of_its_phrase():
+    assert _recipe.load({"phrase": apart("señor lópez")}) == _recipe.load({"phrase": "señor lópez"})
+    with pytest.raises(ConfigError, match="named twice"):
+        _recipe.load({"phrase": ["Señor López", apart("señor lópez")]})
+
+
+def test_lists_of_ones_own_are_read_in_either_coding(tmp_path):
+    (tmp_path / "words.txt").write_text(apart("niño\n"), encoding="utf-8")
+
+    assert _texts.words("de", str(tmp_path / "words.txt")) == ["niño"]
