@@ -1,11 +1,14 @@
-"""Few labels: what loses its label, and what class is left."""
+"""Clips: what loses its label, what class is left, and where the beginning of a phrase is cut."""
 
+import numpy as np
 import pytest
 
+from wakesmith.augment.shift import VIEW_SAMPLES, Config, Shift
 from wakesmith.data import classes
-from wakesmith.data.clips import unlabel
+from wakesmith.data.clips import make_clips, partials, unlabel
 from wakesmith.data.records import LABELS, UNLABELLED, Clip, Recording
 from wakesmith.errors import DataError
+from wakesmith.rng import rng
 
 
 def clips(n=12):
@@ -24,6 +27,47 @@ def test_so_many_clips_of_each_phrase_keep_their_label():
     assert [clip.label for clip in left[-2:]] == ["wake", "speech"]
     assert [clip.id for clip in left] == [clip.id for clip in clips()]
     assert unlabel(texts, clips(), most=2, seed=2) != left
+
+
+def phrases_of(n=40, known=True):
+    """Recordings of two seconds in which the phrase lies from 8,000 to 17,600; and what they sound like."""
+    sound = np.zeros(32_000, np.int16)
+    sound[8_000:17_600] = 3_000
+    bounds = (8_000, 17_600) if known else (0, 0)
+    made = [Recording(f"r{i}", "", "hey", "wake", "", "", "", 32_000, ("train", "dev")[i % 4 == 3], *bounds) for i in range(n)]
+    return {recording.id: recording for recording in made}, sound
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_views_of_a_partial_phrase_end_when_a_third_to_three_fifths_of_it_were_heard(known):
+    recordings, sound = phrases_of(8, known)
+    whole = make_clips(recordings.values(), lambda _: sound, -60.0, 1, {}, seed=1)
+
+    cut = partials(whole, recordings, lambda _: sound, share=1.0, seed=1)
+
+    assert {clip.recording for clip in cut} == {clip.recording for clip in whole if clip.split == "train"}
+    assert {clip.label for clip in cut} == {"near_miss"}
+    assert not {clip.id for clip in cut} & {clip.id for clip in whole}
+    heard = [
+        (clip.start + Shift(Config()).draw(rng(clip.id, view), clip, None)["end"] - 8_000) / 9_600
+        for clip in cut for view in range(30)
+    ]  # fmt: skip
+    assert 0.3 <= min(heard) < 0.33
+    assert 0.57 < max(heard) <= 0.6
+    assert all(clip.n_samples >= VIEW_SAMPLES for clip in cut)
+
+
+def test_a_share_of_the_labelled_train_phrases_is_cut_short():
+    recordings, sound = phrases_of()
+    whole = make_clips(recordings.values(), lambda _: sound, -60.0, 1, {}, seed=1)
+
+    def cut(share, of=whole, seed=1):
+        return partials(of, recordings, lambda _: sound, share, seed)
+
+    assert cut(0.0) == []
+    assert 8 <= len(cut(0.5)) <= 22  # of 30
+    assert cut(0.5) == cut(0.5) != cut(0.5, seed=2)
+    assert len(cut(1.0, unlabel(dict.fromkeys(recordings, "hey"), whole, most=5, seed=1))) == 5
 
 
 def test_one_phrase_has_the_four_classes_and_several_have_one_each():

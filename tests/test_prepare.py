@@ -214,3 +214,13 @@ def test_train_clips_beyond_the_most_labelled_lose_their_label_and_those_of_dev_
     assert labels["train"].count("unlabelled") > 3
     assert "wake" in labels["dev"]
     assert "unlabelled" not in labels["dev"]
+
+
+def test_the_beginning_of_a_phrase_becomes_a_near_miss_where_that_is_asked(tmp_path):
+    store = go(spoken(tmp_path), partial_share=1.0)
+
+    cut = [clip for clip in store.clips if clip.id.endswith("+partial")]
+    wake = [clip for clip in store.clips if clip.label == "wake" and clip.split == "train"]
+    assert len(cut) == len(wake) > 0
+    assert {clip.label for clip in cut} == {"near_miss"}
+    assert store.clip(cut[0])[-1_000:].any()

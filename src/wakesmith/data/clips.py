@@ -21,6 +21,8 @@ EVENT_END_SAMPLES = VIEW_SAMPLES + 800
 """Where a phrase ends in its clip: a view that ends 50 to 350 ms later lies inside the clip either way."""
 SHORTEST_CLIP_SAMPLES = SAMPLE_RATE_HZ // 2
 """What is left at the end of a recording makes a clip of its own from this length on."""
+PARTIAL = (0.3, 0.6)
+"""How much of a phrase is heard when it has only begun."""
 _BLOCK = SAMPLE_RATE_HZ // 20
 
 
@@ -32,7 +34,7 @@ def clips_of(recording: Recording, samples: npt.NDArray[np.int16], silence_dbfs:
     if recording.label == ROOM:
         return []
     if recording.label in ("wake", "near_miss"):
-        end = recording.phrase_end or speech_bounds(to_float(samples))[1]
+        end = _phrase(recording, samples)[1]
         return [_clip(recording, end - EVENT_END_SAMPLES, EVENT_END_SAMPLES)]
     starts = [start for start in _starts(len(samples)) if _loud(samples, start, silence_dbfs)]
     if len(starts) > most:
@@ -43,6 +45,33 @@ def clips_of(recording: Recording, samples: npt.NDArray[np.int16], silence_dbfs:
 
 def _clip(recording: Recording, start: int, event_end: int) -> Clip:
     return Clip(f"{recording.id}@{start}", recording.id, start, CLIP_SAMPLES, recording.label, recording.split, event_end)
+
+
+def partials(
+    clips: Iterable[Clip],
+    recordings: Mapping[str, Recording],
+    read: Callable[[str], npt.NDArray[np.int16]],
+    share: float,
+    seed: int,
+) -> list[Clip]:
+    """Of a drawn share of the train clips with the phrase one more, whose views end when a part of it was heard: near misses.
+
+    Like any moment of a stream they end without a fade or a pause, so only what is missing tells them from the phrase.
+    """
+    made = []
+    for clip in clips:
+        if clip.label == "wake" and clip.split == "train" and rng(seed, clip.id, "partial").random() < share:
+            start, end = _phrase(recordings[clip.recording], read(clip.recording))
+            first, last = (start + round(heard * (end - start)) for heard in PARTIAL)
+            cut = first - VIEW_SAMPLES  # with no event in the clip a view may end anywhere in its slack
+            name = f"{clip.recording}@{cut}+partial"
+            made.append(Clip(name, clip.recording, cut, VIEW_SAMPLES + last - first, "near_miss", clip.split))
+    return made
+
+
+def _phrase(recording: Recording, samples: npt.NDArray[np.int16]) -> tuple[int, int]:
+    """Where the phrase lies: as the recording says, else where it is loud."""
+    return (recording.phrase_start, recording.phrase_end) if recording.phrase_end else speech_bounds(to_float(samples))
 
 
 def _starts(n_samples: int) -> list[int]:

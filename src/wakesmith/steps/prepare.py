@@ -45,6 +45,8 @@ class Settings(config.Settings):
     """At most so many clips of a label in each split, drawn by chance; a label that is not named has no limit."""
     most_labelled: int = Field(default=0, ge=0)
     """Keep the label of at most so many train clips of each phrase, drawn by chance; the others become unlabelled. 0: all."""
+    partial_share: float = Field(default=0.0, ge=0, le=1)
+    """For such a part of the train recordings of the phrase, its beginning alone (30 to 60 % of it) is a near miss."""
     most_clips_per_recording: int = Field(default=200, ge=1)
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Likeness of two waveforms, 0..1, from which recordings in different splits count as one."""
@@ -221,6 +223,7 @@ def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> Non
     )
     if settings.most_labelled:
         made = clips.unlabel({one.recording.id: one.recording.text for one in kept}, made, settings.most_labelled, seed)
+    made += clips.partials(made, {r.id: r for r in recordings}, by_id.__getitem__, settings.partial_share, seed)
     save_jsonl(out / RECORDINGS, recordings)
     save_jsonl(out / CLIPS, made)
     digest = hashlib.blake2b("".join(one.digest for one in kept).encode(), digest_size=16).hexdigest()
