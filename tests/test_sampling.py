@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wakesmith.data.sampling import BalancedSampler, Part
+from wakesmith.data.sampling import BalancedSampler, Part, own_parts
 from wakesmith.errors import DataError
 
 LABELS = np.array([0] * 50 + [1] * 50 + [-1] * 20)
@@ -59,3 +59,18 @@ def test_two_parts_of_one_class_have_a_share_each_and_a_clip_of_both_is_of_the_f
 def test_shares_of_parts_out_of_range_are_refused(shares):
     with pytest.raises(DataError, match="between 0 and 1"):
         drawn(parts=[Part(FEW, 0, share) for share in shares])
+
+
+def test_recordings_fewer_than_their_share_become_a_part_of_each_phrase():
+    labels = np.array([0] * 20 + [1] * 20 + [2] * 20)
+    recorded = np.isin(np.arange(60), [0, 1, 20, 21, *range(40, 60)])  # 2 of 20 of each phrase, and all of the third class
+
+    first, second = own_parts(recorded, labels, n_phrases=2, share=0.3)
+
+    assert (first.label, first.members.sum(), first.share) == (0, 2, 0.3)
+    assert (second.label, second.members.sum(), second.share) == (1, 2, 0.3)
+
+
+@pytest.mark.parametrize(("n_recorded", "share"), [(0, 0.3), (15, 0.3), (20, 0.3), (2, 0.0)])
+def test_recordings_that_are_none_or_many_or_not_weighed_make_no_part(n_recorded, share):
+    assert own_parts(np.arange(20) < n_recorded, np.zeros(20, int), n_phrases=1, share=share) == []

@@ -40,6 +40,11 @@ class Recording:
     phrase_end: int = 0
     """Where the phrase lies, in samples; end 0 when not known (then found by loudness)."""
 
+    @property
+    def is_spoken(self) -> bool:
+        """Whether `speak` or `prepare` made it; what a source gives has an absolute path."""
+        return not Path(self.path).is_absolute()
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:

@@ -37,6 +37,12 @@ class Part(NamedTuple):
     """Of the rows of that class, when there are such clips and others beside them."""
 
 
+def own_parts(recorded: npt.NDArray[np.bool_], labels: np.ndarray, n_phrases: int, share: float) -> list[Part]:
+    """A part of each phrase for its recorded clips, where they are fewer than `share` of it. (n_clips,), (n_clips,)."""
+    phrases = [(phrase, recorded & (labels == phrase), share * np.count_nonzero(labels == phrase)) for phrase in range(n_phrases)]
+    return [Part(own, phrase, share) for phrase, own, wanted in phrases if 0 < np.count_nonzero(own) < wanted]
+
+
 class BalancedSampler(Sampler[Row]):
     """The rows of one epoch, every class with its share of them.
 

@@ -41,6 +41,8 @@ class Settings(config.Settings):
     """Share of each class in a batch: wake (spread evenly over several phrases), near miss, speech, noise."""
     unlabelled_share: float = Field(default=0.3, ge=0, lt=1)
     """Share of the rows that are unlabelled clips, where there are any; plain training has none."""
+    own_share: float = Field(default=0.3, ge=0, lt=1)
+    """Least share of a phrase's rows that were recorded, where others were spoken by `speak`; 0: what their number gives."""
     band_stretch: float = Field(default=0.1, ge=0, le=0.5)
     """Widest stretch of the student's frequency axis: other throats."""
     band_shift: float = Field(default=1.5, ge=0)
@@ -121,7 +123,7 @@ def _tidied(out: Path) -> Path:
 def _trainer(recipe: Recipe, folder: Path, arguments: Any, audio: Any, views: Any, frames: np.ndarray, distil: bool) -> Any:
     import numpy as np
 
-    from wakesmith.data.sampling import BalancedSampler
+    from wakesmith.data.sampling import BalancedSampler, own_parts
     from wakesmith.training.dataset import Rows, dev_metrics
     from wakesmith.training.distillation import DistillationTrainer
     from wakesmith.training.trainer import Trainer
@@ -134,7 +136,9 @@ def _trainer(recipe: Recipe, folder: Path, arguments: Any, audio: Any, views: An
     answered, teacher, teacher_size = _answered(recipe, folder, views) if distil else (None, None, 0)
     n_rows = -(-len(train_clips) // settings.batch) * settings.batch  # whole batches: each epoch equally long
     shares = [settings.class_shares[0] / n_phrases] * n_phrases + settings.class_shares[1:]
-    sampler = BalancedSampler(np.array(labels[train_clips]), n_views, n_rows, shares, _seed(recipe), settings.unlabelled_share)
+    recorded = np.array([not audio.recordings[clips[i].recording].is_spoken for i in train_clips])
+    parts = own_parts(recorded, labels[train_clips], n_phrases, settings.own_share)
+    sampler = BalancedSampler(labels[train_clips], n_views, n_rows, shares, _seed(recipe), settings.unlabelled_share, parts)
     out = Path(arguments.output_dir).parent
     given = (
         _learner(recipe, frames, teacher_size, distil), arguments,
