@@ -21,8 +21,8 @@ from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import DataError, WakesmithError
 from wakesmith.run import write_json
 from wakesmith.runtime.detector import Detector
-from wakesmith.steps import _judge, evaluate
-from wakesmith.steps._judge import Heard
+from wakesmith.steps import _groups, _heard, _judge, _predict, evaluate
+from wakesmith.steps._heard import Heard
 from wakesmith.steps._streams import Condition, Event
 
 POINT = OperatingPoint(threshold=0.5, refractory_s=1.0, chosen_on="dev, by hand")
@@ -51,7 +51,7 @@ def test_dev_chooses_the_lowest_threshold_that_keeps_to_the_rate():
     dev = heard("dev", [0.9, 0.7], [0.8, 0.6, 0.5], hours=4.0)
     settings = evaluate.Settings(target_fa_per_hour=0.5, smoothing_windows=[1])
 
-    point = _judge.choose(dev, settings)
+    point, _ = _judge.choose(dev, settings)
 
     assert 0.5 < point.threshold < 0.501
     assert dev.false_accepts(point) == 2
@@ -83,20 +83,35 @@ def test_a_score_long_after_the_phrase_does_not_count_for_it():
     stream = made.streams["positives"][0]
     late = dataclasses.replace(stream, events=[Event("test-0", 1.0, 1.5)])
 
-    assert _judge.best(stream, 1, 1.0).tolist() == [0.9]
-    assert _judge.best(late, 1, 1.0).tolist() == [0.0]
+    assert _heard.best(stream, 1, 1.0).tolist() == [0.9]
+    assert _heard.best(late, 1, 1.0).tolist() == [0.0]
+
+
+def voices(**speakers: str) -> dict[str, SimpleNamespace]:
+    """Recordings by id: `espeak_0="ann"` is of espeak, by Ann."""
+    return {name: SimpleNamespace(source=name.partition("_")[0], speaker=speaker) for name, speaker in speakers.items()}
 
 
 def test_sources_are_never_averaged():
-    voices = {f"{s}-{i}": SimpleNamespace(source=s) for s in ("espeak", "real") for i in range(2)}
-    rows = _judge.by_source({"by_recording": {"espeak-0": 0.9, "espeak-1": 0.9, "real-0": 0.1, "real-1": 0.9}}, voices, 0.5)
+    known = voices(espeak_0="a", espeak_1="b", real_0="c", real_1="d")
+    rows = _groups.by_source({"by_recording": dict.fromkeys(known, 0.9), "missed_recordings": ["real_0"]}, known)
 
     assert [(row["source"], row["missed"], row["n"]) for row in rows] == [("espeak", 0, 2), ("real", 1, 2)]
 
 
+def test_speakers_who_are_mostly_missed_are_counted_by_source_and_named():
+    known = voices(real_0="ann", real_1="ann", real_2="ann", real_3="bob", real_4="bob", real_5="", made_0="robot")
+    judged = {"by_recording": dict.fromkeys(known, 0.9), "missed_recordings": ["real_0", "real_1", "real_3", "real_5"]}
+
+    told = _groups.by_speaker(judged, known)
+
+    assert [(row["source"], row["missed"], row["n"]) for row in told["mostly_missed"]] == [("made", 0, 1), ("real", 1, 2)]
+    assert [(row["speaker"], row["missed"], row["n"]) for row in told["worst"]] == [("ann", 2, 3), ("bob", 1, 2)]
+
+
 def test_near_misses_are_told_by_what_was_said():
     texts = {"a": SimpleNamespace(text="hey nora"), "b": SimpleNamespace(text="hey nora"), "c": SimpleNamespace(text="nova")}
-    rows = _judge.by_text({"near_misses": {"a": 0.9, "b": 0.2, "c": 0.4}}, texts, 0.5)
+    rows = _groups.by_text({"near_misses": {"a": 0.9, "b": 0.2, "c": 0.4}}, texts, 0.5)
 
     assert [(row["text"], row["n"], row["fired"]) for row in rows] == [("hey nora", 2, 1), ("nova", 1, 0)]
 
@@ -169,6 +184,7 @@ def prepared(folder: Path) -> None:
     for split in ("dev", "test"):
         np.save(bank / f"noise_{split}.npy", hiss)
         np.save(bank / f"babble_{split}.npy", hiss[:0])
+        np.save(bank / f"room_{split}.npy", np.eye(2, 8_000, dtype=np.float32))
     tone_model(folder / "bundle")
     plain_student(folder)
 
@@ -206,7 +222,55 @@ def test_a_detector_that_hears_the_tone_misses_nothing_clean(run_folder: Path):
 
     assert (told["conditions"][0]["missed"], told["conditions"][0]["n"]) == (0, 6)
     assert told["false_accepts"]["count"] == 0
-    assert [row["name"] for row in told["conditions"]] == ["clean", "noise 20 dB", "noise 0 dB"]
+    assert [row["name"] for row in told["conditions"]] == ["clean", "noise 20 dB", "noise 0 dB", "room"]
+
+
+def names(folder: Path, **settings: object) -> dict[str, int]:
+    """Conditions of test and the phrases in each."""
+    evaluate.run(recipe(**settings), folder)
+    return {row["name"]: row["n"] for row in report_of(folder)["test"]["conditions"]}
+
+
+def test_rooms_take_as_many_phrases_as_asked_for(tmp_path: Path):
+    prepared(tmp_path)
+
+    assert names(tmp_path, max_room_positives=4, snrs_db=[]) == {"clean": 6, "room": 4}
+    assert names(tmp_path, max_room_positives=0, snrs_db=[]) == {"clean": 6}
+
+
+def test_rooms_are_heard_over_babble_where_there_is_any(tmp_path: Path):
+    prepared(tmp_path)
+    bank = tmp_path / "views" / "bank"
+    for split in ("dev", "test"):
+        (bank / f"noise_{split}.npy").replace(bank / f"babble_{split}.npy")
+        np.save(bank / f"noise_{split}.npy", np.zeros((0, 160_000), np.int16))
+
+    assert "room babble 3 dB" in names(tmp_path, room_snr_db=3.0, snrs_db=[])
+
+
+def test_music_is_a_bed_of_its_own_where_recordings_say_so(tmp_path: Path):
+    prepared(tmp_path)
+    path = tmp_path / "prepare" / audio_store.RECORDINGS
+    path.write_text(path.read_text().replace('"text": "speech 0", "label": "speech"', '"text": "music", "label": "noise"'))
+
+    assert names(tmp_path, snrs_db=[5.0], max_room_positives=0) == {"clean": 6, "noise 5 dB": 6, "music 5 dB": 6}
+    assert names(tmp_path, snrs_db=[5.0], max_room_positives=0, beds=["noise"]) == {"clean": 6, "noise 5 dB": 6}
+
+
+def test_what_was_tried_on_dev_is_told(run_folder: Path):
+    told = report_of(run_folder)
+
+    assert len(told["tried_on_dev"]) == 2 * 3
+    assert told["operating_point"]["threshold"] in [row["threshold"] for row in told["tried_on_dev"]]
+
+
+def test_speakers_sources_and_predictions_are_in_the_report(run_folder: Path):
+    told = report_of(run_folder)
+
+    assert [row["source"] for row in told["speakers"]["mostly_missed"]] == ["espeak", "real"]
+    assert [row["source"] for row in told["false_accepts_by_source"]] == ["espeak"]
+    assert told["predictions"][0]["observed"] == told["test"]["false_accepts"]
+    assert told["test"]["loudest_negatives"][0]["recording"].startswith("test-speech-")
 
 
 def test_the_shipped_bundle_fires_on_what_the_report_says_it_hears(run_folder: Path):
@@ -299,7 +363,7 @@ def test_the_runtime_keeps_to_the_rate_on_dev(seed: int, allowed: int, window: i
     dev.streams["negatives"][0] = dataclasses.replace(
         dev.streams["negatives"][0], times_s=np.arange(1, 301) * 0.08, scores=chance.random(300) ** chance.uniform(0.5, 6)
     )
-    point, _, kept = _judge.at_rate(dev, allowed + 0.5, window, evaluate.Settings(threshold_floor=0.05))
+    point, _, kept = _judge.at_rate(dev, allowed + 0.5, window, 1.0, floor=0.05)
 
     assert kept
     assert dev.false_accepts(point) <= allowed
@@ -308,4 +372,86 @@ def test_the_runtime_keeps_to_the_rate_on_dev(seed: int, allowed: int, window: i
 def test_negatives_at_the_very_top_are_told_as_a_rate_not_kept():
     dev = heard("dev", [1.0], [1.0, 1.0], hours=1.0)
 
-    assert _judge.at_rate(dev, 0.5, 1, evaluate.Settings())[2] is False
+    assert _judge.at_rate(dev, 0.5, 1, 1.0, floor=0.2)[2] is False
+
+
+def bursting(split: str) -> Heard:
+    """Two phrases 1.5 s apart at 0.7; among the negatives one voice that reaches 0.8 twice in 1.5 s, and others at 0.3."""
+    made = Heard(split)
+    times_s = np.arange(1, 2_000) * 0.08
+    scores = np.zeros(len(times_s))
+    scores[[100, 119]] = 0.7
+    events = [Event(f"{split}-{n}", times_s[at] - 0.4, times_s[at] - 0.1) for n, at in enumerate((100, 119))]
+    made.add("positives", "clean", Condition(), events, 0.01, times_s, scores)
+    loud = np.zeros(len(times_s))
+    loud[[100, 119, 500, 1_000]] = 0.8, 0.8, 0.3, 0.3
+    others = [
+        Event("a", 0.0, 20.0, ("real", "ann")),
+        Event("b", 20.0, 60.0, ("real", "bob")),
+        Event("c", 60.0, 160.0, ("made", "x")),
+    ]
+    made.add("negatives", "other", None, others, 1.0, times_s, loud)
+    return made
+
+
+def test_a_long_quiet_time_is_chosen_when_it_makes_one_of_a_burst():
+    dev = bursting("dev")
+    apart = evaluate.Settings(target_fa_per_hour=1.0, smoothing_windows=[1], refractory_s=[0.5, 2.0], patience_s=1.0)
+
+    point, tried = _judge.choose(dev, apart)
+
+    assert [row["threshold"] > 0.8 for row in tried] == [True, False]
+    assert [row["frr"] for row in tried] == [1.0, 0.5]  # the second phrase falls into the quiet time of the first
+    assert point.refractory_s == 2.0
+
+
+def test_of_equal_quiet_times_the_first_is_taken():
+    dev = heard("dev", [0.9, 0.7], [0.1], hours=1.0)
+    settings = evaluate.Settings(smoothing_windows=[1])
+
+    assert _judge.choose(dev, settings)[0].refractory_s == 1.0
+    assert _judge.choose(dev, evaluate.Settings(smoothing_windows=[1], refractory_s=[2.0, 1.0]))[0].refractory_s == 2.0
+
+
+def test_a_single_quiet_time_is_given_not_chosen():
+    assert evaluate.Settings(refractory_s=0.7).refractory_s == [0.7]
+
+
+def test_a_false_accept_is_laid_to_the_source_that_was_playing():
+    rows = _groups.false_accepts_by_source(bursting("test"), POINT)
+
+    assert [(row["source"], row["count"]) for row in rows] == [("made", 0), ("real", 2)]
+    assert [row["hours"] for row in rows] == pytest.approx([100 / 3600, 60 / 3600])
+
+
+def test_one_voice_that_fires_twice_makes_the_prediction_wider():
+    dev, alone = bursting("dev"), bursting("dev")
+    alone.streams["negatives"][0].events[:] = []  # nobody knows who spoke
+    loud = POINT.model_copy(update={"threshold": 0.81})
+
+    known, unknown = (_predict.expected(made, loud, 2.0, floor=0.2) for made in (dev, alone))
+
+    assert known["burst"] > unknown["burst"] == 1.0
+    assert known["high"] > unknown["high"]
+    assert (known["dev_count"], known["set_by_peak"]) == (0, True)
+
+
+def test_a_threshold_at_its_floor_is_no_choice_of_devs_peaks():
+    dev = heard("dev", [0.9], [0.1], hours=2.0)
+
+    told = _predict.expected(dev, POINT, 1.0, floor=0.5)
+
+    assert told["set_by_peak"] is False
+    assert told["per_hour"] == pytest.approx(0.25)
+
+
+def test_predictions_stand_beside_what_test_held():
+    dev, test = heard("dev", [0.9], [0.6], hours=2.0), heard("test", [0.9], [0.95] * 40, hours=2.0)
+
+    rows = _predict.compared(dev, test, POINT.model_copy(update={"threshold": 0.61}), floor=0.2)
+
+    assert [row["is_shipped"] for row in rows] == [True, False, False, False, False]
+    assert rows[0]["predicted"]["per_hour"] == 0.5
+    assert rows[0]["observed"]["count"] == 40
+    assert rows[0]["is_inside"] is False
+    assert _predict.compared(dev, dev, POINT, floor=0.2)[0]["is_inside"] is True

@@ -45,6 +45,79 @@ def test_nothing_heard_says_nothing():
     assert metrics.poisson(0, 0.0) == (0.0, math.inf)
 
 
+@pytest.mark.parametrize(("per_hour", "hours", "new_hours"), [(0.5, 0.8, 2.7), (0.5, 4, 1), (2, 4, 4), (20, 1, 0.2), (1, 10, 2)])
+def test_a_predicted_count_holds_about_95_times_of_100(per_hour, hours, new_hours):
+    chance, n = np.random.default_rng(0), 2_000
+    k = math.floor(per_hour * hours)
+    low, high = metrics.expected_count(k, hours, new_hours, set_by_peak=True)
+    mean, least, most = metrics.expected_rate(k, hours, set_by_peak=True)
+    rates = np.array([200 * (1 - np.sort(chance.random(chance.poisson(200 * hours)))[-k - 1]) for _ in range(n)])
+
+    inside = np.mean([low <= chance.poisson(rate * new_hours) <= high for rate in rates])
+    rate_inside = np.mean((least <= rates) & (rates <= most))
+
+    assert 0.94 <= inside <= 0.995  # counts are whole numbers: few of them make the interval hold more than it says
+    assert rate_inside == pytest.approx(0.95, abs=0.015)
+    assert rates.mean() == pytest.approx(mean, rel=0.06)
+
+
+@pytest.mark.parametrize(("per_hour", "hours", "new_hours"), [(2.0, 2.0, 5.0), (5.0, 4.0, 4.0), (30.0, 1.0, 1.0)])
+def test_a_fixed_thresholds_predicted_count_holds_about_95_times_of_100(per_hour, hours, new_hours):
+    chance = np.random.default_rng(0)
+
+    def holds() -> bool:
+        low, high = metrics.expected_count(int(chance.poisson(per_hour * hours)), hours, new_hours, set_by_peak=False)
+        return bool(low <= chance.poisson(per_hour * new_hours) <= high)
+
+    assert np.mean([holds() for _ in range(1_000)]) == pytest.approx(0.96, abs=0.025)
+
+
+def test_bursts_taken_for_single_events_would_make_the_interval_too_narrow():
+    chance = np.random.default_rng(0)
+
+    def holds(burst: float) -> bool:
+        seen = 4 * int(chance.poisson(5.0))
+        low, high = metrics.expected_count(seen, 10.0, 10.0, set_by_peak=False, burst=burst)
+        return bool(low <= 4 * chance.poisson(5.0) <= high)
+
+    narrow, wide = (np.mean([holds(burst) for _ in range(1_000)]) for burst in (1.0, 4.0))
+
+    assert narrow < 0.8
+    assert wide > 0.94
+
+
+@given(st.integers(0, 30), st.floats(0.1, 50), st.floats(0.1, 50), st.floats(1, 10), st.booleans())
+def test_bursts_only_widen_a_prediction(k, hours, new_hours, burst, set_by_peak):
+    low, high = metrics.expected_count(k, hours, new_hours, set_by_peak=set_by_peak)
+    wider_low, wider_high = metrics.expected_count(k, hours, new_hours, set_by_peak=set_by_peak, burst=burst)
+    mean, least, most = metrics.expected_rate(k, hours, set_by_peak=set_by_peak, burst=burst)
+
+    assert wider_low <= low <= high <= wider_high
+    assert least <= mean <= most
+
+
+def test_burstiness_is_one_for_poisson_counts_and_the_size_of_bursts_for_bursts():
+    chance = np.random.default_rng(0)
+    hours = chance.uniform(0.1, 1.0, 400)
+    counts = np.array([chance.poisson(rate) for rate in 3 * hours])
+
+    assert metrics.burstiness(counts, hours) == pytest.approx(1.0, abs=0.2)
+    assert metrics.burstiness(5 * counts, hours) == pytest.approx(5.0, abs=0.8)
+
+
+def test_burstiness_agrees_with_a_bootstrap_over_groups():
+    chance = np.random.default_rng(1)
+    hours, counts = np.ones(60), chance.negative_binomial(0.7, 0.3, 60)
+    totals = counts[chance.integers(0, 60, (20_000, 60))].sum(axis=1)
+
+    assert metrics.burstiness(counts, hours) == pytest.approx(totals.var() / totals.mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("counts", [[], [3], [0, 0]])
+def test_burstiness_without_groups_or_events_is_one(counts):
+    assert metrics.burstiness(np.array(counts, int), np.ones(len(counts))) == 1.0
+
+
 @given(scores, scores)
 def test_misses_grow_and_false_accepts_fall_with_the_threshold(positives, heights):
     _, fa, misses = metrics.det(positives, heights, hours=1.0)
@@ -75,9 +148,10 @@ def test_the_equal_error_rate_of_two_normals_is_known():
 
 def test_peaks_closer_than_the_refractory_time_are_one():
     times_s = np.arange(10) / 10
-    heights = metrics.peaks(times_s, np.array([0, 0.9, 0, 0.8, 0, 0, 0, 0.7, 0, 0]), refractory_s=0.3)
+    scores = np.array([0, 0.9, 0, 0.8, 0, 0, 0, 0.7, 0, 0])
+    found = metrics.peaks(times_s, scores, refractory_s=0.3)
 
-    assert heights[heights > 0].tolist() == [0.9, 0.7]
+    assert found[scores[found] > 0].tolist() == [1, 7]
 
 
 def test_the_threshold_lets_through_what_the_rate_allows():

@@ -1,5 +1,7 @@
 """Continuous audio for the evaluation: where the phrases lie, how loud the beds are, and that chance is by name."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -42,12 +44,16 @@ class Sounds:
 
 
 class Hiss:
-    """A bank of two beds of white noise at very different levels."""
+    """Two beds of white noise at very different levels, or two rooms: one echo each, after 0.1 or 0.2 s."""
 
     def count(self, kind: str, split: str) -> int:
         return 2
 
     def take(self, kind: str, split: str, number: int) -> np.ndarray:
+        if kind == "room":
+            response = np.zeros(8_000, np.float32)
+            response[[0, 1_600 * (1 + number)]] = 1.0, 0.5
+            return response
         return (0.2 / (1 + 9 * number)) * np.random.default_rng(number).standard_normal(160_000).astype(np.float32)
 
 
@@ -93,6 +99,47 @@ def test_conditions_differ_in_their_bed_alone():
     assert stream(Condition("noise", 5.0)).events == stream().events
 
 
+def test_a_room_rings_after_the_phrase_and_moves_nothing():
+    near, far = stream(), stream(Condition(in_room=True))
+    end = round(far.events[0].end_s * 16_000)
+
+    assert far.events == near.events
+    assert not near.samples[end : end + 1_600].any()
+    assert np.abs(far.samples[end : end + 1_600]).max() > 1e-3
+    assert np.abs(far.samples[end + 3_200 : end + 6_400]).max() < 1e-6
+
+
+def test_phrases_in_rooms_are_brought_to_the_same_level():
+    made = stream(Condition(in_room=True))
+    levels = [power(made.samples[round(e.start_s * 16_000) : round(e.end_s * 16_000)]) for e in made.events]
+
+    assert 10 * np.log10(levels) == pytest.approx(np.full(4, _streams.SPEECH_DBFS), abs=0.1)
+
+
+def test_rooms_are_drawn_by_recording():
+    def tail(made: _streams.Stream, event: _streams.Event) -> np.ndarray:
+        end = round(event.end_s * 16_000)
+        return made.samples[end : end + 3_200]
+
+    room = Condition(in_room=True)
+    for event, other in zip(stream(room).events[1:], stream(room, words=WORDS[1:]).events, strict=True):
+        assert tail(stream(room), event) == pytest.approx(tail(stream(room, words=WORDS[1:]), other), abs=1e-6)
+
+
+def test_conditions_have_plain_names():
+    made = [Condition(), Condition("noise", 5.0), Condition(in_room=True), Condition("babble", 10.0, in_room=True)]
+
+    assert [condition.name for condition in made] == ["clean", "noise 5 dB", "room", "room babble 10 dB"]
+
+
+def test_music_is_taken_from_the_recordings_that_say_so():
+    tune = dataclasses.replace(recording(0, 32_000, "noise"), text="music")
+    beds = _streams.Beds(Sounds(tune, recording(1, 32_000, "noise"), recording(2, 32_000)), Hiss())
+
+    assert (beds.count("music", "test"), beds.count("music", "dev"), beds.count("noise", "test")) == (1, 0, 2)
+    assert len(beds.take("music", "test", 0)) == 32_000
+
+
 def test_the_same_seed_gives_the_same_stream_and_another_another():
     noisy = Condition("babble", 10.0)
 
@@ -121,6 +168,26 @@ def test_negatives_hold_every_recording_once():
         sum(float(np.square(store.recording(r.id), dtype=np.float64).sum()) for r in others)
     )
     assert sum(s.hours for s in made) == pytest.approx(sum(len(s.samples) for s in made) / 16_000 / 3600)
+
+
+def test_a_stream_knows_which_recording_is_playing():
+    others = [recording(n, 40_000, "speech") for n in range(4)]
+    store = Sounds(*others)
+    (made,) = _streams.of_negatives(store, others, 2.0, 1, "test")
+
+    for event in made.events:
+        start, end = round(event.start_s * 16_000), round(event.end_s * 16_000)
+        assert np.array_equal(made.samples[start:end], store.recording(event.recording))
+        assert event.group == ("made", store.recordings[event.recording].speaker)
+
+
+def test_shorter_pieces_make_more_streams_of_the_same_sound():
+    others = [recording(n, 40_000, "speech") for n in range(9)]
+    store = Sounds(*others)
+    whole, cut = (list(_streams.of_negatives(store, others, 2.0, 1, "test", piece_s)) for piece_s in (300.0, 5.0))
+
+    assert (len(whole), len(cut)) == (1, 5)
+    assert np.array_equal(whole[0].samples, np.concatenate([one.samples for one in cut]))
 
 
 def test_negatives_stop_at_the_hours_asked_for():

@@ -38,13 +38,54 @@ def poisson(k: int, hours: float, confidence: float = 0.95) -> tuple[float, floa
     return float(chi2.ppf(tail, 2 * k) / 2 / hours), float(chi2.ppf(1 - tail, 2 * k + 2) / 2 / hours)
 
 
+def burstiness(counts: npt.NDArray[np.integer], hours: Numbers) -> float:
+    """How much more the total of unlike groups varies than a Poisson count: (G,) events, (G,) hours each -> 1 or more.
+
+    The variance of the total with the group as the unit that is drawn, over its mean: the design effect of cluster sampling
+    (Kish 1965), which a bootstrap over whole groups estimates too. Where each event comes in a burst of b, it is b.
+    """
+    shares, total = hours / max(float(hours.sum()), 1e-9), int(counts.sum())
+    free = 1 - np.square(shares).sum()
+    if total == 0 or free <= 1e-9:
+        return 1.0
+    return max(1.0, float(np.square(counts - total * shares).sum() / (total * free)))
+
+
+def expected_rate(k: int, hours: float, *, set_by_peak: bool, burst: float = 1.0) -> tuple[float, float, float]:
+    """The rate per hour behind k events of a tuning set: (mean, low, high), 95 % from end to end.
+
+    `set_by_peak`: the threshold lies just over the tuning set's peak number k + 1. Then the true rate over it times the hours
+    is the (k + 1)-th arrival of a unit Poisson process, whatever the heights are: Gamma(k + 1) without any prior. A threshold
+    fixed beforehand leaves Jeffreys' Gamma(k + 1/2). Events in bursts are fewer bursts; the wider interval is given.
+    """
+    from scipy.stats import gamma
+
+    first = 1.0 if set_by_peak else 0.5
+    ways = [gamma(k / size + first, scale=size / hours) for size in (1.0, burst)]
+    return (k + first) / hours, min(float(way.ppf(0.025)) for way in ways), max(float(way.ppf(0.975)) for way in ways)
+
+
+def expected_count(k: int, hours: float, new_hours: float, *, set_by_peak: bool, burst: float = 1.0) -> tuple[int, int]:
+    """Between which counts the events in `new_hours` of unseen audio lie, 95 times of 100, after k in `hours` of tuning audio.
+
+    A Poisson count whose rate is known as `expected_rate` knows it is negative binomial: exact for a threshold that a peak set
+    (exceedances over an order statistic, Gumbel and von Schelling 1950). Both samples are finite, and both are counted in.
+    """
+    from scipy.stats import nbinom
+
+    first = 1.0 if set_by_peak else 0.5
+    ways = [(size, nbinom(k / size + first, hours / (hours + new_hours))) for size in (1.0, burst)]
+    low = min(math.floor(size * way.ppf(0.025)) for size, way in ways)
+    return low, max(math.ceil(size * way.ppf(0.975)) for size, way in ways)
+
+
 def frr(positives: Numbers, threshold: float) -> float:
     """False reject rate: share of the phrases whose best score stays under the threshold. (n,) -> 0..1."""
     return float((np.asarray(positives) < threshold).mean())
 
 
-def peaks(times_s: Numbers, scores: Numbers, refractory_s: float) -> Numbers:
-    """Heights of the peaks that stay apart by the refractory time, highest first.
+def peaks(times_s: Numbers, scores: Numbers, refractory_s: float) -> npt.NDArray[np.intp]:
+    """Where the peaks lie that stay apart by the refractory time, highest first: (n,), (n,) -> (n_peaks,) numbers of scores.
 
     Those at or over a threshold are close to the runtime's detections there, not the same: the runtime counts rises to the
     threshold, and two rises that are apart may have peaks that are not.
@@ -58,7 +99,7 @@ def peaks(times_s: Numbers, scores: Numbers, refractory_s: float) -> Numbers:
             taken.append(int(index))
             low, high = np.searchsorted(times_s, [times_s[index] - refractory_s, times_s[index] + refractory_s])
             busy[low:high] = True
-    return scores[taken]
+    return np.array(taken, dtype=np.intp)
 
 
 def threshold_at(heights: Numbers, hours: float, fa_per_hour: float, floor: float) -> tuple[float, bool]:

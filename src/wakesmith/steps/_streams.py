@@ -1,6 +1,7 @@
 """Continuous audio for the evaluation, from the recordings of one split, the same for the same seed.
 
-Positives stand in a long stream over a bed of noise or babble; negatives are hours of other speech and noise, as recorded.
+Positives stand in a long stream, near or across a room, over a bed of noise, babble or music; negatives are hours of other
+speech and noise, as recorded.
 """
 
 from __future__ import annotations
@@ -14,33 +15,39 @@ import numpy as np
 from wakesmith import audio
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.augment._base import power
-from wakesmith.data.records import Recording
+from wakesmith.data.records import ROOM, Recording
+from wakesmith.data.splits import Group, group_of
 from wakesmith.rng import rng
 
 SPEECH_DBFS = -23.0
 """Level that phrases are brought to, over their loud half, so that one bed gives every phrase its SNR."""
 PIECE_S = 300.0
+MUSIC = "music"
+"""Text of the recordings of noise that are music: `text: music` of a source, or a manifest's column."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What lies under the positives: nothing, or a kind of bed at a signal-to-noise ratio."""
+    """How the positives are heard: near or across a room; over nothing, or a kind of bed at a signal-to-noise ratio."""
 
     bed: str = "clean"
     snr_db: float = float("inf")
+    in_room: bool = False
 
     @property
     def name(self) -> str:
-        return "clean" if self.bed == "clean" else f"{self.bed} {self.snr_db:g} dB"
+        under = "" if self.bed == "clean" else f"{self.bed} {self.snr_db:g} dB"
+        return " ".join(filter(None, ["room" if self.in_room else "", under])) or "clean"
 
 
 @dataclass(frozen=True)
 class Event:
-    """A phrase in a stream: where it starts and ends, and whose it is."""
+    """A phrase, or another recording, in a stream: where it starts and ends, and whose it is."""
 
     recording: str
     start_s: float
     end_s: float
+    group: Group = ("", "")
 
 
 @dataclass(frozen=True)
@@ -54,26 +61,54 @@ class Stream:
         return len(self.samples) / SAMPLE_RATE_HZ / 3600
 
 
+class Beds:
+    """What is mixed in, by kind and split: the bank's beds and rooms, and music straight from the recordings that are music."""
+
+    def __init__(self, store: Any, bank: Any) -> None:
+        self._store, self._bank = store, bank
+
+    def _music(self, split: str) -> list[Recording]:
+        found = (r for r in self._store.recordings.values() if (r.split, r.label, r.text) == (split, "noise", MUSIC))
+        return sorted(found, key=lambda r: r.id)
+
+    def count(self, kind: str, split: str) -> int:
+        return len(self._music(split)) if kind == MUSIC else int(self._bank.count(kind, split))
+
+    def take(self, kind: str, split: str, number: int) -> Samples:
+        sound = self._store.recording(self._music(split)[number].id) if kind == MUSIC else self._bank.take(kind, split, number)
+        return np.asarray(sound, np.float32)
+
+
 def of_events(
-    store: Any, bank: Any, recordings: list[Recording], split: str, condition: Condition, gap_s: tuple[float, float],
+    store: Any, beds: Any, recordings: list[Recording], split: str, condition: Condition, gap_s: tuple[float, float],
     seed: int, name: str,
 ) -> Stream:  # fmt: skip
-    """Recordings one after another with drawn gaps. The bed, and only the bed, differs between conditions."""
-    parts, events, at = [], [], 0
+    """Recordings one after another with drawn gaps. The bed and the room, and only they, differ between conditions."""
+    placed, events, at = [], [], 0
     for recording in recordings:
-        chance = rng(seed, "gap", recording.id)
         sound = store.recording(recording.id)
         start, end = bounds(recording, sound)
-        gain = np.sqrt(10 ** (SPEECH_DBFS / 10) / max(power(sound[start:end]), 1e-9))
-        gap = round(chance.uniform(*gap_s) * SAMPLE_RATE_HZ)
-        parts += [np.zeros(gap, np.float32), np.clip(sound * np.float32(gain), -1, 1)]
-        events.append(Event(recording.id, (at + gap + start) / SAMPLE_RATE_HZ, (at + gap + end) / SAMPLE_RATE_HZ))
-        at += gap + len(sound)
-    samples = np.concatenate([*parts, np.zeros(2 * SAMPLE_RATE_HZ, np.float32)])
+        heard = across_room(sound, beds, split, seed, recording.id) if condition.in_room else sound
+        gain = np.sqrt(10 ** (SPEECH_DBFS / 10) / max(power(heard[start:end]), 1e-9))
+        at += round(rng(seed, "gap", recording.id).uniform(*gap_s) * SAMPLE_RATE_HZ)
+        placed.append((at, np.clip(heard * np.float32(gain), -1, 1)))
+        events.append(Event(recording.id, (at + start) / SAMPLE_RATE_HZ, (at + end) / SAMPLE_RATE_HZ, group_of(recording)))
+        at += len(sound)
+    samples = np.zeros(at + 2 * SAMPLE_RATE_HZ, np.float32)
+    for begin, heard in placed:
+        samples[begin : begin + len(heard)] += heard[: len(samples) - begin]  # a room's tail rings into the gap
     if condition.bed != "clean":
         wanted = 10 ** ((SPEECH_DBFS - condition.snr_db) / 10)
-        samples = np.clip(samples + bed(bank, condition.bed, split, len(samples), wanted, seed), -1, 1)
-    return Stream(name, samples, events)
+        samples += bed(beds, condition.bed, split, len(samples), wanted, seed)
+    return Stream(name, np.clip(samples, -1, 1), events)
+
+
+def across_room(sound: Samples, beds: Any, split: str, seed: int, recording: str) -> Samples:
+    """(N,) -> (N + tail,): through a response that is drawn for the recording; direct sound first, so that time does not move."""
+    from scipy.signal import fftconvolve
+
+    number = int(rng(seed, "room", recording).integers(beds.count(ROOM, split)))
+    return np.asarray(fftconvolve(sound, beds.take(ROOM, split, number)), np.float32)
 
 
 def bounds(recording: Recording, sound: Samples) -> tuple[int, int]:
@@ -82,29 +117,34 @@ def bounds(recording: Recording, sound: Samples) -> tuple[int, int]:
     return audio.speech_bounds(sound)
 
 
-def bed(bank: Any, kind: str, split: str, n_samples: int, mean_power: float, seed: int) -> Samples:
+def bed(beds: Any, kind: str, split: str, n_samples: int, mean_power: float, seed: int) -> Samples:
     """(N,) of beds in a drawn order, each at the wanted power over its loud half."""
     chance = rng(seed, "bed", kind, split)
     made: list[Samples] = []
     while sum(len(sound) for sound in made) < n_samples:
-        sound = bank.take(kind, split, int(chance.integers(bank.count(kind, split))))
+        sound = beds.take(kind, split, int(chance.integers(beds.count(kind, split))))
         made.append(sound * np.float32(np.sqrt(mean_power / max(power(sound), 1e-12))))
     return np.concatenate(made)[:n_samples]
 
 
-def of_negatives(store: Any, recordings: list[Recording], max_hours: float, seed: int, split: str) -> Iterator[Stream]:
+def of_negatives(
+    store: Any, recordings: list[Recording], max_hours: float, seed: int, split: str, piece_s: float = PIECE_S
+) -> Iterator[Stream]:
     """Streams of about five minutes, recordings in a drawn order with a third of a second between them."""
     gap = np.zeros(SAMPLE_RATE_HZ // 3, np.float32)
     parts: list[Samples] = []
+    events: list[Event] = []
     held = total = number = 0
     for index in rng(seed, "negatives", split).permutation(len(recordings)):
-        sound = store.recording(recordings[index].id)
+        recording = recordings[index]
+        sound = store.recording(recording.id)
         parts += [sound, gap]
+        events.append(Event(recording.id, held / SAMPLE_RATE_HZ, (held + len(sound)) / SAMPLE_RATE_HZ, group_of(recording)))
         held += len(sound) + len(gap)
-        if held >= PIECE_S * SAMPLE_RATE_HZ:
-            yield Stream(f"{split}-negatives-{number:03d}", np.concatenate(parts), [])
-            total, held, number, parts = total + held, 0, number + 1, []
+        if held >= piece_s * SAMPLE_RATE_HZ:
+            yield Stream(f"{split}-negatives-{number:03d}", np.concatenate(parts), events)
+            total, held, number, parts, events = total + held, 0, number + 1, [], []
             if total >= max_hours * 3600 * SAMPLE_RATE_HZ:
                 return
     if parts:
-        yield Stream(f"{split}-negatives-{number:03d}", np.concatenate(parts), [])
+        yield Stream(f"{split}-negatives-{number:03d}", np.concatenate(parts), events)

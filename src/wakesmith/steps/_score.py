@@ -1,0 +1,66 @@
+"""Streams -> scores: the shipped bundle through the runtime, a stream a process; scores lie on disk, by model and sound."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wakesmith import bundle
+from wakesmith.progress import track
+from wakesmith.runtime.detector import Detector
+from wakesmith.steps._heard import Heard
+
+
+def hear(folder: Path, streams: Iterable[Any], split: str) -> Heard:
+    """Score streams of a split with the run's bundle, in parallel; scores that an interrupted run made are taken up."""
+    sha256 = bundle.load_card(folder / "bundle").sha256
+    scores = folder / "evaluate" / "scores"
+    scores.mkdir(parents=True, exist_ok=True)
+    heard = Heard(split)
+    with ProcessPoolExecutor(os.cpu_count() or 1, initializer=_start, initargs=(folder / "bundle",)) as pool:
+        for scored in track(_scored(pool, streams, scores, sha256), f"{split} streams"):
+            heard.add(*scored)
+    return heard
+
+
+def _scored(pool: ProcessPoolExecutor, streams: Any, scores: Path, sha256: str) -> Iterator[Any]:
+    """What `Heard.add` takes, in order. Few streams wait at once: hours of samples would fill the memory."""
+    waiting: deque[Any] = deque()
+    for kind, condition, stream in streams:
+        path = scores / f"{stream.name}-{_key(sha256, stream.samples)}.npz"
+        waiting.append((kind, stream.name, condition, stream.events, stream.hours, pool.submit(_score, path, stream.samples)))
+        if len(waiting) > 2 * (os.cpu_count() or 1):
+            *told, future = waiting.popleft()
+            yield (*told, *future.result())
+    for *told, future in waiting:
+        yield (*told, *future.result())
+
+
+def _key(sha256: str, samples: np.ndarray) -> str:
+    """Names a model file and what it hears: scores of another file or other sound are never taken up."""
+    return hashlib.blake2b(samples.tobytes(), key=bytes.fromhex(sha256), digest_size=8).hexdigest()
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start(bundle: Path) -> None:
+    _worker["detector"] = Detector.load(bundle)
+
+
+def _score(path: Path, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if path.exists():
+        with np.load(path) as made:
+            return made["times_s"], made["scores"]
+    times_s, scores = _worker["detector"].scores(samples)
+    aside = path.with_suffix(".part.npz")
+    np.savez(aside, times_s=times_s, scores=scores)
+    aside.replace(path)
+    return times_s, scores
