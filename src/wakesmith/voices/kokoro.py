@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from wakesmith.audio import Samples
 from wakesmith.errors import ConfigError
@@ -45,6 +45,8 @@ class Config(VoiceSettings):
     """Instead of a folder: a repository of the Hugging Face hub, such as onnx-community/Kokoro-82M-v1.0-ONNX."""
     styles: list[str] = []
     """Style names such as af_heart; empty: all of the language."""
+    accents: bool = False
+    """Styles of every other language too, which speak this one with an accent."""
     mixes: int = Field(default=60, ge=0)
     """Further speakers, each a mixture of two styles."""
     g2p: Literal["espeak", "hibari"] = "espeak"
@@ -58,6 +60,12 @@ class Config(VoiceSettings):
         if len(value) != 2 or not 0.3 <= value[0] <= value[1] <= 3:
             raise ValueError("expected two rising numbers from 0.3 to 3, the slowest and the fastest")
         return value
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Config:
+        if self.accents and self.styles:
+            raise ValueError("styles names who speaks, and accents asks for all; give one of them")
+        return self
 
 
 class Kokoro:
@@ -139,7 +147,7 @@ class Kokoro:
     def _styles(self) -> list[str]:
         there = sorted(path.stem for path in (self.folder / "voices").glob("*.bin"))
         first = FIRST_LETTERS.get(self.language.lower()) or FIRST_LETTERS.get(_texts.base(self.language), "")
-        found = self.config.styles or [name for name in there if name[0] in first]
+        found = self.config.styles or [name for name in there if self.config.accents or name[0] in first]
         unknown = [name for name in found if name not in there]
         if unknown or not found:
             wrong = f"no {', '.join(unknown)}" if unknown else f"no style for the language '{self.language}'"
