@@ -375,34 +375,61 @@ def test_negatives_at_the_very_top_are_told_as_a_rate_not_kept():
     assert _judge.at_rate(dev, 0.5, 1, 1.0, floor=0.2)[2] is False
 
 
-def bursting(split: str) -> Heard:
+def bursting(split: str, n_bursts: int = 1) -> Heard:
     """Two phrases 1.5 s apart at 0.7; among the negatives one voice that reaches 0.8 twice in 1.5 s, and others at 0.3."""
     made = Heard(split)
-    times_s = np.arange(1, 2_000) * 0.08
+    times_s = np.arange(1, 100 * n_bursts + 2_000) * 0.08
     scores = np.zeros(len(times_s))
     scores[[100, 119]] = 0.7
     events = [Event(f"{split}-{n}", times_s[at] - 0.4, times_s[at] - 0.1) for n, at in enumerate((100, 119))]
     made.add("positives", "clean", Condition(), events, 0.01, times_s, scores)
     loud = np.zeros(len(times_s))
-    loud[[100, 119, 500, 1_000]] = 0.8, 0.8, 0.3, 0.3
+    loud[[500, 1_000]] = 0.3
+    for burst in range(n_bursts):
+        loud[[100 * burst + 60, 100 * burst + 79]] = 0.8
     others = [
         Event("a", 0.0, 20.0, ("real", "ann")),
         Event("b", 20.0, 60.0, ("real", "bob")),
         Event("c", 60.0, 160.0, ("made", "x")),
     ]
-    made.add("negatives", "other", None, others, 1.0, times_s, loud)
+    made.add("negatives", "other", None, others, float(n_bursts), times_s, loud)
     return made
 
 
 def test_a_long_quiet_time_is_chosen_when_it_makes_one_of_a_burst():
-    dev = bursting("dev")
-    apart = evaluate.Settings(target_fa_per_hour=1.0, smoothing_windows=[1], refractory_s=[0.5, 2.0], patience_s=1.0)
+    dev = bursting("dev", n_bursts=11)
+    settings = evaluate.Settings(target_fa_per_hour=1.0, smoothing_windows=[1], refractory_s=[0.5, 2.0])
 
-    point, tried = _judge.choose(dev, apart)
+    point, tried = _judge.choose(dev, settings)
 
     assert [row["threshold"] > 0.8 for row in tried] == [True, False]
     assert [row["frr"] for row in tried] == [1.0, 0.5]  # the second phrase falls into the quiet time of the first
     assert point.refractory_s == 2.0
+
+
+def test_a_short_quiet_time_is_chosen_when_nothing_comes_in_bursts():
+    dev = bursting("dev", n_bursts=0)
+    dev.streams["negatives"][0] = dataclasses.replace(dev.streams["negatives"][0], hours=11.0)
+
+    point, tried = _judge.choose(dev, evaluate.Settings(target_fa_per_hour=1.0, smoothing_windows=[1], refractory_s=[2.0, 0.5]))
+
+    assert [row["frr"] for row in tried] == [0.5, 0.0]
+    assert point.refractory_s == 0.5
+
+
+def test_one_loud_peak_does_not_choose_the_smoothing():
+    """A mean of two scores halves the one loudest peak by luck. Ten others, and half of the phrases, speak for no mean."""
+    dev = heard("dev", [0.7, 0.7, 0.6, 0.6], [0.9] + [0.5] * 10, hours=1.0)
+    phrases, others = dev.streams["positives"][0], dev.streams["negatives"][0]
+    phrases.scores[[63 * 3 + 1, 63 * 4 + 1]] = 0.6  # two of the phrases and ten of the others last for two scores
+    others.scores[[63 * (n + 2) + 1 for n in range(10)]] = 0.5
+    settings = evaluate.Settings(target_fa_per_hour=0.5, smoothing_windows=[1, 2], refractory_s=[1.0])
+
+    point, tried = _judge.choose(dev, settings)
+
+    assert [row["threshold"] > 0.9 for row in tried] == [True, False]
+    assert [row["frr"] for row in tried] == [0.0, 0.5]
+    assert (point.smoothing_window, tried[0]["compared_at_fa_per_hour"]) == (1, 10.0)
 
 
 def test_of_equal_quiet_times_the_first_is_taken():
