@@ -1,10 +1,14 @@
 """Text is compared and named in any script, however its accents are coded."""
 
 import unicodedata
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from wakesmith import text
+from wakesmith.cli import _default_out, app
 from wakesmith.data import classes
 from wakesmith.errors import ConfigError
 from wakesmith.steps import _recipe
@@ -63,3 +67,16 @@ def test_lists_of_ones_own_are_read_in_either_coding(tmp_path):
     (tmp_path / "words.txt").write_text(apart("niño\n"), encoding="utf-8")
 
     assert _texts.words("de", str(tmp_path / "words.txt")) == ["niño"]
+
+
+def test_a_run_folder_keeps_the_accents_of_its_phrase():
+    assert _default_out(apart("¡Señor López!")) == Path("runs/señor_lópez")
+
+
+@pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed")
+def test_say_takes_a_language(tmp_path):
+    for language in ("es", "en"):
+        words = ["say", "oye nova", str(tmp_path / f"{language}.wav"), "--language", language]
+        assert CliRunner().invoke(app, words).exit_code == 0
+
+    assert (tmp_path / "es.wav").read_bytes() != (tmp_path / "en.wav").read_bytes()
