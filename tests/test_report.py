@@ -29,7 +29,7 @@ def judged(split: str, hours: float, count: int) -> dict[str, Any]:
         "split": split,
         "hours": hours,
         "false_accepts": rate(count, hours),
-        "conditions": [{"name": "clean", **share(2, 50)}, {"name": "babble 5 dB", **share(23, 50)}],
+        "conditions": [{"name": name, **share(missed, 50)} for name, missed in (("clean", 2), ("babble 5 dB", 23), ("room", 7))],
         "rates": [
             {
                 "target_fa_per_hour": target,
@@ -44,6 +44,17 @@ def judged(split: str, hours: float, count: int) -> dict[str, Any]:
         "by_recording": {f"{split}-{i}": 0.9 for i in range(50)},
         "det": {"fa_per_hour": fa.tolist(), "frr": misses.tolist()},
     }
+
+
+def predictions(hours: float, count: int) -> list[dict[str, Any]]:
+    low, high = metrics.expected_count(0, hours, hours, set_by_peak=True)
+    mean, least, most = metrics.expected_rate(0, hours, set_by_peak=True)
+    told = {
+        "per_hour": mean, "low": least, "high": most, "dev_count": 0, "dev_hours": hours, "set_by_peak": True, "burst": 1.4,
+        "hours": hours, "least": low, "most": high,
+    }  # fmt: skip
+    made = {"threshold": 0.7, "predicted": told, "observed": rate(count, hours), "is_inside": low <= count <= high}
+    return [{"is_shipped": number == 0, "target_fa_per_hour": target, **made} for number, target in enumerate((0.5, 0.1, 2.0))]
 
 
 def a_report(hours: float = 8.0, count: int = 3, **changes: Any) -> dict[str, Any]:
@@ -62,6 +73,13 @@ def a_report(hours: float = 8.0, count: int = 3, **changes: Any) -> dict[str, An
         "near_misses": [
             {"text": "hey nora", "n": 4, "fired": 1, "highest": 0.8}, {"text": "nova", "n": 2, "fired": 0, "highest": 0.2},
         ],
+        "tried_on_dev": [{"smoothing_window": 4, "refractory_s": 1.0}] * 15,
+        "speakers": {
+            "mostly_missed": [{"source": "crowd", **share(2, 9)}],
+            "worst": [{"source": "crowd", "speaker": "quiet <ann>", "missed": 4, "n": 5}],
+        },
+        "false_accepts_by_source": [{"source": "talk", **rate(count, hours)}],
+        "predictions": predictions(hours, count),
         "dev": judged("dev", hours, count),
         "test": judged("test", hours, count),
     }  # fmt: skip
@@ -189,6 +207,66 @@ def test_enough_hours_and_real_voices_need_no_warning():
 
 def test_made_voices_alone_are_warned_of():
     assert "synthetic voice" in report.warnings(a_report(sources=[{"source": "espeak", **share(1, 30)}]))[0]
+
+
+def test_rooms_speakers_and_sources_of_false_accepts_are_shown():
+    text = seen(a_report())
+
+    for figure in ("room", "7 of 50", "2 of 9", "quiet <ann>", "4 of 5", "talk"):
+        assert figure in text
+    for figure in ("speakers mostly missed", "quiet <ann>", "4 of 5"):
+        assert figure in report.table(a_report())
+
+
+def test_predicted_and_observed_stand_side_by_side():
+    for text in (report.table(a_report()), seen(a_report())):
+        assert "Predicted 0.12 (0.00 to 0.46) false accepts an hour from 0 in 8.00 h of dev; observed 3 in 8.00 h" in text
+        assert "Chosen on dev among 15 ways: mean of 4 scores, 1 s between detections." in text
+        assert "0 to 5 in 8.00 h" in text
+
+
+def test_a_count_outside_its_prediction_is_warned_of():
+    assert report.warnings(a_report(count=5)) == []
+    assert "Test held 6 false accepts where dev predicted 0 to 5" in report.warnings(a_report(count=6))[0]
+
+
+def test_the_bars_are_as_long_as_their_intervals():
+    bars = re.findall(r"class=interval x1='([\d.]+)' x2='([\d.]+)'", report.html(a_report()))
+    predicted, observed = ([float(end) for end in bar] for bar in bars[:2])
+    low, high = metrics.poisson(3, 8.0)
+    told = predictions(8.0, 3)[0]["predicted"]
+
+    assert len(bars) == 6
+    per_pixel = (told["high"] - told["low"]) / (predicted[1] - predicted[0])
+    assert (observed[1] - observed[0]) * per_pixel == pytest.approx(high - low, rel=0.01)
+
+
+def test_bursts_and_missing_music_are_told():
+    assert "1.4 times Poisson's variance" in seen(a_report())
+    assert "music is not among them" in seen(a_report())
+    made = a_report()
+    made["predictions"][0]["predicted"]["burst"] = 1.0
+    made["test"]["conditions"].append({"name": "music 10 dB", **share(1, 50)})
+    assert "no more in bursts" in seen(made)
+    assert "music is not among them" not in seen(made)
+
+
+def test_without_known_speakers_nothing_is_said_of_them():
+    text = seen(a_report(speakers={"mostly_missed": [], "worst": []}))
+
+    assert "By speaker" not in text
+
+
+def test_the_trade_off_has_a_shade_for_its_interval():
+    page = report.html(a_report())
+    shade = re.search(r"<polygon points='([^']+)' fill='var\(--a\)'", page)
+    assert shade
+    heights = np.array([float(pair.split(",")[1]) for pair in shade[1].split()])
+    curve = points(page, "var(--a)")[:, 1]
+
+    assert heights.max() >= curve.max()
+    assert heights.min() <= curve.min()
+    assert len(heights) == 2 * len(curve)
 
 
 def test_a_threshold_that_is_a_bound_says_so():

@@ -7,8 +7,10 @@ import re
 from typing import Any
 
 from wakesmith.report.facts import (
+    PREDICTION_HEAD,
     RATE_HEAD,
     SHARE_HEAD,
+    SPEAKER_HEAD,
     Row,
     check,
     condition_row,
@@ -17,12 +19,17 @@ from wakesmith.report.facts import (
     method,
     near_misses_fired,
     percent,
+    prediction,
+    prediction_row,
     rate_row,
+    rate_text,
     side_by_side,
     source_row,
+    speaker_row,
+    tuning,
     warnings,
 )
-from wakesmith.report.plots import trade_off, training
+from wakesmith.report.plots import predictions, trade_off, training
 
 STYLE = """
 :root{--ink:#1b1f24;--soft:#5b6470;--paper:#fff;--line:#d9dee4;--a:#0b62a8;--b:#b3541e;--panel:#f5f7f9}
@@ -77,12 +84,26 @@ def html(report: dict[str, Any]) -> str:
         _html_table([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
         "<h2>By source, clean</h2>",
         _html_table([["source", *SHARE_HEAD], *map(source_row, report["sources"])]),
+        _speakers(report["speakers"]),
+        "<h2>False accepts: predicted and observed</h2>",
+        f"<p>{escape.escape(prediction(report))} {escape.escape(tuning(report))}</p>",
+        predictions([prediction_row(row)[0] for row in report["predictions"]], report["predictions"]),
+        _html_table([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
+        _html_table(
+            [
+                ["set off by", "false accepts on test"],
+                *([row["source"], rate_text(row)] for row in report["false_accepts_by_source"]),
+            ]
+        ),
         "<h2>Misses at other rates of false accepts</h2>",
         "<p class=soft>Each threshold was chosen on dev and is only applied to test.</p>",
         _html_table([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
         "<h2>Trade-off</h2>",
         trade_off(
-            [(name, report[name]["det"], report[name]["hours"], f"var(--{ink})") for name, ink in (("test", "a"), ("dev", "b"))]
+            [
+                (name, report[name]["det"], report[name]["hours"], len(report[name]["by_recording"]), f"var(--{ink})")
+                for name, ink in (("test", "a"), ("dev", "b"))
+            ]
         ),
         "<h2>Near misses</h2><p class=soft>Phrases made to sound like it; they are not among the false accepts per hour.</p>",
         _near_misses(report["near_misses"]),
@@ -109,7 +130,11 @@ def _cards(report: dict[str, Any]) -> str:
             f"{fa['count']} in {fa['hours']:.2f} h",
         ),
         ("Near misses that fire", percent(fired / near) if near else "none tried", f"{fired} of {near}"),
-        ("Threshold", f"{point['threshold']:.3f}", f"mean of {point['smoothing_window']} scores"),
+        (
+            "Threshold",
+            f"{point['threshold']:.3f}",
+            f"mean of {point['smoothing_window']} scores, {point['refractory_s']:g} s apart",
+        ),
     ]
     shown = (f"<div class=card><span class=soft>{a}</span><b>{escape.escape(b)}</b>{escape.escape(c)}</div>" for a, b, c in cards)
     return f"<div class=cards>{''.join(shown)}</div>"
@@ -126,6 +151,15 @@ def _cell(text: str) -> str:
     # A long word without a space, as a path, breaks anywhere: else it pushes the table over a phone's edge.
     long = " class=long" if max(map(len, text.split()), default=0) > 24 else ""
     return f"<td{long}>{escape.escape(text)}</td>"
+
+
+def _speakers(told: dict[str, Any]) -> str:
+    """Who is missed most; nothing where no speaker is known."""
+    if not told["mostly_missed"]:
+        return ""
+    made = "<h2>By speaker, clean</h2><p class=soft>Speakers of whom more than half of the phrases are missed.</p>"
+    made += _html_table([["source", *SHARE_HEAD], *map(source_row, told["mostly_missed"])])
+    return made + (_html_table([SPEAKER_HEAD, *map(speaker_row, told["worst"])]) if told["worst"] else "")
 
 
 def _near_misses(rows: list[dict[str, Any]], most: int = 20) -> str:

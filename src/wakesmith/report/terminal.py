@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from wakesmith.report.facts import (
+    PREDICTION_HEAD,
     RATE_HEAD,
     SHARE_HEAD,
+    SPEAKER_HEAD,
     Row,
     check,
     condition_row,
     near_misses_fired,
+    prediction,
+    prediction_row,
     rate_row,
-    rate_text,
     side_by_side,
     source_row,
+    speaker_row,
+    tuning,
 )
 
 
@@ -30,11 +35,18 @@ def table(report: dict[str, Any]) -> str:
         "",
         *_aligned([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
         "",
-        f"At the shipped threshold, test: {rate_text(test['false_accepts'])}.",
+        *_aligned([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
+        "",
+        prediction(report),
+        tuning(report),
         "Near misses that fire: {} of {}.".format(*near_misses_fired(report)),
     ]
     if len(report["sources"]) > 1:
         lines += ["", *_aligned([["clean, by source", *SHARE_HEAD], *map(source_row, report["sources"])])]
+    if mostly := report["speakers"]["mostly_missed"]:
+        lines += ["", *_aligned([["speakers mostly missed, clean", *SHARE_HEAD], *map(source_row, mostly)])]
+    if worst := report["speakers"]["worst"]:
+        lines += ["", *_aligned([SPEAKER_HEAD, *map(speaker_row, worst[:5])])]
     if compared := side_by_side(report):
         lines += ["", *_aligned(compared)]
     return "\n".join(lines)
