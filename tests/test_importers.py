@@ -42,6 +42,14 @@ def test_a_folder_tree_takes_labels_from_its_top_folders(tmp_path):
     assert [(recording.label, file.name) for recording, file in found] == [("speech", "b.flac"), ("wake", "a.wav")]
 
 
+def test_a_folder_without_sub_folders_is_one_speaker_where_folders_are_speakers(tmp_path):
+    write(tmp_path / "ana/1.wav")
+    write(tmp_path / "ana/2.wav")
+    flat = source("wav_folders", path=str(tmp_path / "ana"), label="wake", speaker="folder").recordings()
+
+    assert [recording.speaker for recording, _ in flat] == ["ana", "ana"]
+
+
 def test_folders_that_the_mapping_does_not_name_are_left_out_and_counted(tmp_path):
     write(tmp_path / "nova/a.wav")
     write(tmp_path / "cat/b.wav")

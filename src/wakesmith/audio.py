@@ -98,3 +98,24 @@ def speech_bounds(samples: Samples, below_peak_db: float = 35.0) -> tuple[int, i
     power = np.square(samples[: n_frames * frame].reshape(n_frames, frame)).mean(axis=1)
     loud = np.flatnonzero(power >= power.max() * 10 ** (-below_peak_db / 10))
     return int(loud[0]) * frame, min(len(samples), int(loud[-1] + 1) * frame)
+
+
+def phrase_bounds(
+    samples: Samples, above_floor_db: float = 6.0, longest_gap_ms: int = 150, shortest_ms: int = 80
+) -> tuple[int, int]:
+    """First and one-past-last sample of the speech in a recording with noise. (N,) -> samples; all of it where none stands out.
+
+    Loud is what lies well above the quietest tenth (a fifth of the way to the loudest, 6 dB at least) and within 35 dB of the
+    loudest; a click is too short to count.
+    """
+    frame = SAMPLE_RATE_HZ // 100
+    n_frames = len(samples) // frame
+    if n_frames < 3:
+        return 0, len(samples)
+    power = np.square(samples[: n_frames * frame].reshape(n_frames, frame)).mean(axis=1)
+    level_db = 10 * np.log10(np.convolve(power, np.ones(3) / 3, "same") + 1e-10)  # 30 ms: noise fluctuates less
+    floor_db, peak_db = np.percentile(level_db, 10), level_db.max()
+    loud = np.flatnonzero(level_db >= max(peak_db - 35, floor_db + max(above_floor_db, 0.2 * (peak_db - floor_db))))
+    runs = np.split(loud, np.flatnonzero(np.diff(loud) > longest_gap_ms // 10) + 1)
+    runs = [run for run in runs if len(run) >= shortest_ms // 10]
+    return (int(runs[0][0]) * frame, int(runs[-1][-1] + 1) * frame) if runs else (0, len(samples))

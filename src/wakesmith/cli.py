@@ -21,6 +21,10 @@ Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/PH
 Preset = Annotated[str, typer.Option(help="quick (5 minutes), standard (30 minutes), or a YAML file.")]
 Config = Annotated[Path | None, typer.Option(help="A YAML file of settings, over the preset.")]
 Folders = Annotated[list[str] | None, typer.Option(help="Folder of recordings, or a CSV/JSONL manifest. May be repeated.")]
+Own = Annotated[
+    list[str] | None,
+    typer.Option(help="Folder of your recordings of the phrase, to learn from; a sub-folder a speaker. Or a manifest."),
+]
 Teacher = Annotated[
     str | None,
     typer.Option(
@@ -32,13 +36,14 @@ Teacher = Annotated[
 @app.command()
 def forge(
     phrase: Phrase, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
-    negatives: Folders = None, noise: Folders = None, rooms: Folders = None, test_recordings: Folders = None, set_: Set = None,
+    recordings: Own = None, negatives: Folders = None, noise: Folders = None, rooms: Folders = None,
+    test_recordings: Folders = None, set_: Set = None,
 ) -> None:  # fmt: skip
     """The whole road: a phrase becomes a tested detector. Interrupted and started again, it goes on where it stopped."""
     from wakesmith.steps import forge as step
 
     folder = out or _default_out(phrase)
-    recipe = _recipe(phrase, preset, config, teacher, negatives, noise, rooms, test_recordings, set_)
+    recipe = _recipe(phrase, preset, config, teacher, recordings, negatives, noise, rooms, test_recordings, set_)
     bundle = step.run(recipe, folder)
     _show_report(folder)
     typer.echo(f"bundle: {bundle}\nreport: {folder / 'evaluate' / 'report.html'}\ntry it: wakesmith detect {bundle} FILE.wav")
@@ -47,19 +52,21 @@ def forge(
 @app.command()
 def plan(
     phrase: Phrase, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
-    negatives: Folders = None, noise: Folders = None, rooms: Folders = None, test_recordings: Folders = None, set_: Set = None,
+    recordings: Own = None, negatives: Folders = None, noise: Folders = None, rooms: Folders = None,
+    test_recordings: Folders = None, set_: Set = None,
 ) -> None:  # fmt: skip
     """Write the run folder's config.yaml and stop, to read it or to run the steps one by one."""
     from wakesmith.steps import forge as step
 
     folder = out or _default_out(phrase)
-    step.plan(_recipe(phrase, preset, config, teacher, negatives, noise, rooms, test_recordings, set_), folder)
+    step.plan(_recipe(phrase, preset, config, teacher, recordings, negatives, noise, rooms, test_recordings, set_), folder)
     typer.echo(f"{folder / 'config.yaml'}: written. Next: wakesmith speak {folder}")
 
 
 def _recipe(
-    phrase: str, preset: str, config: Path | None, teacher: str | None, negatives: list[str] | None, noise: list[str] | None,
-    rooms: list[str] | None, test_recordings: list[str] | None, set_: list[str] | None,
+    phrase: str, preset: str, config: Path | None, teacher: str | None, recordings: list[str] | None,
+    negatives: list[str] | None, noise: list[str] | None, rooms: list[str] | None, test_recordings: list[str] | None,
+    set_: list[str] | None,
 ) -> Any:  # fmt: skip
     from wakesmith.config import assignment, merge, read_yaml, teacher_named
     from wakesmith.steps import _recipe
@@ -70,6 +77,7 @@ def _recipe(
     if teacher:
         own = merge(own, {"teacher": teacher_named(teacher)})
     sources = [
+        *(_own_source(path, phrases) for path in recordings or []),
         *(_source(path, "speech") for path in negatives or []),
         *(_source(path, "noise") for path in noise or []),
         *(_source(path, "room") for path in rooms or []),
@@ -80,6 +88,14 @@ def _recipe(
     for text in set_ or []:
         own = merge(own, assignment(text))
     return _recipe.load(own, preset=preset)
+
+
+def _own_source(path: str, phrases: list[str]) -> dict[str, Any]:
+    """Recordings to learn from: all in train, so that the threshold is chosen, and judged, on voices that were never heard."""
+    source = _source(path, "wake", split="train")
+    if source["name"] == "wav_folders":
+        source |= {"speaker": "folder", "text": phrases[0] if len(phrases) == 1 else ""}
+    return source
 
 
 def _source(path: str, label: str, **options: str) -> dict[str, Any]:

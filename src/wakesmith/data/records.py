@@ -38,7 +38,7 @@ class Recording:
     """train, dev or test; empty until assigned."""
     phrase_start: int = 0
     phrase_end: int = 0
-    """Where the phrase lies, in samples; end 0 when not known (then found by loudness)."""
+    """Where the phrase lies, in samples; end 0 when not known (`prepare` then finds it by loudness)."""
 
     @property
     def is_spoken(self) -> bool:

@@ -28,7 +28,7 @@ class Config(PartSettings):
     split: Literal["", "train", "dev", "test"] = ""
     """Fixed split of all files; empty: assigned by group."""
     speaker: Literal["file", "folder"] = "file"
-    """The group that never crosses a split: each file by itself, or the folder a file lies in."""
+    """The group that never crosses a split: each file by itself, or the folder a file lies in, be it the top one."""
     speaker_pattern: str = ""
     """A regular expression on the path below the top; its first group is the speaker: `([0-9a-f]+)_nohash_`."""
     text: str = ""
@@ -98,7 +98,9 @@ class WavFolders:
         if self.config.speaker_pattern:
             match = re.search(self.config.speaker_pattern, below.as_posix())
             return (match.group(1) or "") if match else ""
-        return below.parent.as_posix() if self.config.speaker == "folder" and len(below.parts) > 1 else ""
+        if self.config.speaker == "file":
+            return ""
+        return below.parent.as_posix() if len(below.parts) > 1 else Path(self.config.path).expanduser().resolve().name
 
 
 def build(config: Config) -> WavFolders:

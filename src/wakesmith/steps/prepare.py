@@ -154,6 +154,9 @@ def _decode(job: tuple[Recording, Path, float, bool]) -> Decoded | str:
     # Voices of one synthesiser say one phrase very alike: among them only the very same sound is a copy.
     prints = duplicates.prints(sound) if printed else duplicates.NONE
     digest = hashlib.blake2b(sound.tobytes(), digest_size=16).hexdigest()
+    if recording.label in ("wake", "near_miss") and not recording.phrase_end:
+        start, end = audio.phrase_bounds(samples)
+        recording = dataclasses.replace(recording, phrase_start=start, phrase_end=end)
     return Decoded(dataclasses.replace(recording, n_samples=len(sound)), sound, digest, prints)
 
 
