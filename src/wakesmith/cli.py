@@ -257,6 +257,29 @@ def say(
 
 
 @app.command()
+def record(
+    folder: Annotated[Path, typer.Argument(help="The recordings go to FOLDER/SPEAKER; forge takes it as --recordings.")],
+    phrase: Annotated[str | None, typer.Option(help="What to say.")] = None,
+    speaker: Annotated[str | None, typer.Option(help="Who speaks.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Takes in all, with those that are there.")] = 20,
+    device: Annotated[str | None, typer.Option(help="Name or number of the microphone.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Judge the files that are there; 1: some should be made again.")] = False,
+) -> None:
+    """Record your own voice saying the phrase, take by take. Interrupted and started again, it goes on where it stopped."""
+    from wakesmith.errors import ConfigError
+    from wakesmith.steps import record as step
+
+    if check:
+        rows = step.check(folder)
+        typer.echo(step.table(rows))
+        raise typer.Exit(int(any(row.faults for row in rows)))
+    if not phrase or not speaker:
+        raise ConfigError('record: give --phrase "hey nova" and --speaker NAME, or --check.')
+    made = step.run(folder, phrase, speaker, count, device)
+    typer.echo(f'{made}: {count} takes. Next: wakesmith forge "{phrase}" --recordings {folder}')
+
+
+@app.command()
 def listen(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     device: Annotated[str | None, typer.Option(help="Name or number of the microphone.")] = None,

@@ -38,12 +38,19 @@ def chunks(device: int | str | None = None, chunk_samples: int = CHUNK_SAMPLES) 
             lagging = True
 
     try:
-        stream = sounddevice.RawInputStream(SAMPLE_RATE_HZ, chunk_samples, device, channels=1, dtype="int16", callback=take)
+        stream = sounddevice.RawInputStream(
+            SAMPLE_RATE_HZ, chunk_samples, numbered(device), channels=1, dtype="int16", callback=take
+        )
     except (sounddevice.PortAudioError, ValueError) as error:
         raise AudioError(
-            f"microphone {device or 'default'}: cannot be opened ({error}). List them: python -m sounddevice"
+            f"microphone {'default' if device is None else device}: cannot be opened ({error}). List them: python -m sounddevice"
         ) from error
     with stream:
         while not lagging:
             yield np.frombuffer(heard.get(), dtype=np.int16)
     raise AudioError("the microphone's sound piles up faster than it is heard. Use a faster machine or a smaller student.")
+
+
+def numbered(device: int | str | None) -> int | str | None:
+    """A number as a number: PortAudio would look for the text in the names."""
+    return int(device) if isinstance(device, str) and device.isdecimal() else device
