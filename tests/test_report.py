@@ -214,7 +214,7 @@ def test_rooms_speakers_and_sources_of_false_accepts_are_shown():
 
     for figure in ("room", "7 of 50", "2 of 9", "quiet <ann>", "4 of 5", "talk"):
         assert figure in text
-    for figure in ("speakers mostly missed", "quiet <ann>", "4 of 5"):
+    for figure in ("mostly missed, clean", "speakers", "quiet <ann>", "4 of 5"):
         assert figure in report.table(a_report())
 
 

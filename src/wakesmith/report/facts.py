@@ -11,6 +11,7 @@ Row = list[str]
 SHARE_HEAD = ["missed", "FRR", "95 % interval"]
 RATE_HEAD = ["FA/h on dev", "threshold", "FRR clean", "FRR all conditions", "false accepts on test"]
 PREDICTION_HEAD = ["FA/h on dev", "predicted FA/h", "so on test", "observed on test", "as predicted"]
+MOSTLY_HEAD = ["speakers", "share", SHARE_HEAD[2]]
 SPEAKER_HEAD = ["speaker", "source", "missed"]
 VOICES = ("espeak", "kokoro", "hibari", "piper", "command")
 

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from wakesmith.report.facts import (
+    MOSTLY_HEAD,
     PREDICTION_HEAD,
     RATE_HEAD,
     SHARE_HEAD,
@@ -158,7 +159,7 @@ def _speakers(told: dict[str, Any]) -> str:
     if not told["mostly_missed"]:
         return ""
     made = "<h2>By speaker, clean</h2><p class=soft>Speakers of whom more than half of the phrases are missed.</p>"
-    made += _html_table([["source", *SHARE_HEAD], *map(source_row, told["mostly_missed"])])
+    made += _html_table([["source", *MOSTLY_HEAD], *map(source_row, told["mostly_missed"])])
     return made + (_html_table([SPEAKER_HEAD, *map(speaker_row, told["worst"])]) if told["worst"] else "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wakesmith.report.facts import (
+    MOSTLY_HEAD,
     PREDICTION_HEAD,
     RATE_HEAD,
     SHARE_HEAD,
@@ -44,7 +45,7 @@ def table(report: dict[str, Any]) -> str:
     if len(report["sources"]) > 1:
         lines += ["", *_aligned([["clean, by source", *SHARE_HEAD], *map(source_row, report["sources"])])]
     if mostly := report["speakers"]["mostly_missed"]:
-        lines += ["", *_aligned([["speakers mostly missed, clean", *SHARE_HEAD], *map(source_row, mostly)])]
+        lines += ["", *_aligned([["mostly missed, clean", *MOSTLY_HEAD], *map(source_row, mostly)])]
     if worst := report["speakers"]["worst"]:
         lines += ["", *_aligned([SPEAKER_HEAD, *map(speaker_row, worst[:5])])]
     if compared := side_by_side(report):
