@@ -8,9 +8,8 @@ import torch
 
 from tests import tiny_encoders
 from tests.test_teach import make_run
-from wakesmith.data.audio_store import AudioStore
-from wakesmith.data.views import ViewStore
 from wakesmith.steps import _recipe, label, teach, train
+from wakesmith.steps._material import Material
 
 torch.set_num_threads(1)
 
@@ -40,12 +39,8 @@ def loss_of_a_batch(folder, out, **training):
     """The distillation loss of the first batch, warm-up over, and its gradients."""
     recipe = settings(folder, **training)
     out.mkdir(exist_ok=True)
-    audio, views, frames = (
-        AudioStore.open(folder / "prepare"),
-        ViewStore.open(folder / "views"),
-        train.features_of(recipe, folder, out),
-    )
-    one = train._trainer(recipe, folder, train._arguments(recipe, out), audio, views, frames, distil=True)
+    material = Material(folder)
+    one = train._trainer(recipe, train._arguments(recipe, out), material, material.features(recipe, out), distil=True)
     one.state.global_step, one.state.max_steps = 100, 200
     return float(one.training_step(one.model, next(iter(one.get_train_dataloader()))))
 

@@ -204,6 +204,34 @@ def compare(
 
 
 @app.command()
+def mine(
+    run: RunFolder,
+    rounds: Annotated[int, typer.Option(min=1, help="So many rounds more.")] = 1,
+    set_: Set = None,
+) -> None:
+    """The bundle listens to train and dev; what nearly wakes it is learned, and a new bundle made. Test is never heard for it."""
+    from wakesmith.steps import mine as step
+
+    made = step.run(_recipe_of(run, set_), run, rounds)
+    typer.echo(f"{len(made)} rounds; figures: {run / 'rounds'}/*/round.json" if made else "nothing new was found")
+
+
+@app.command()
+def learn(
+    bundle: Annotated[Path, typer.Argument(help="The bundle in its run folder: RUN/bundle.")],
+    false_wakes: Annotated[Path | None, typer.Option(help="Folder of recordings that should not have woken it.")] = None,
+    misses: Annotated[Path | None, typer.Option(help="Folder of recordings of the phrase that it missed, one each.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Learn from what the teacher doubts too.")] = False,
+    set_: Set = None,
+) -> None:
+    """Your own recordings of false wakes and misses, checked by the teacher, make a new bundle from the run's cache."""
+    from wakesmith.steps import learn as step
+
+    told = step.run(_recipe_of(step.run_of(bundle), set_), bundle, false_wakes, misses, trust)
+    typer.echo(step.summary(told))
+
+
+@app.command()
 def detect(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     files: Annotated[list[Path], typer.Argument(help="Sound files.")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from wakesmith.data import classes
 from wakesmith.errors import ConfigError
 from wakesmith.steps.evaluate import Settings as Evaluate
 from wakesmith.steps.label import Settings as Label
+from wakesmith.steps.learn import Settings as Learn
+from wakesmith.steps.mine import Settings as Mine
 from wakesmith.steps.prepare import Settings as Prepare
 from wakesmith.steps.speak import Settings as Speak
 from wakesmith.steps.teach import PLAIN_READS
@@ -41,6 +44,8 @@ class Recipe(Settings):
     losses: list[Loss] = Field(default_factory=lambda: [part("losses", name) for name in ("cross_entropy", "kd", "embedding")])
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    mine: Mine = Mine()
+    learn: Learn = Learn()
 
     @field_validator("phrase")
     @classmethod
@@ -95,10 +100,11 @@ def road(recipe: Recipe, last: str = "evaluate") -> list[str]:
     return [step for step in STEPS if step in needed]
 
 
-def fingerprint(recipe: Recipe, step: str) -> str:
-    """Of the settings that a step reads and of the steps before it."""
+def fingerprint(recipe: Recipe, step: str, rounds: Sequence[str] = ()) -> str:
+    """Of the settings that a step reads and of the steps before it. `rounds`: fingerprints of what the training also learns."""
     data = recipe.model_dump(mode="json", include=sections(recipe, step))
-    return run.fingerprint(step, data, [fingerprint(recipe, earlier) for earlier in needs(recipe, step)])
+    before = [fingerprint(recipe, earlier, rounds) for earlier in needs(recipe, step)]
+    return run.fingerprint(step, data, [*before, *(rounds if step == "train" else ())])
 
 
 def load(*layers: dict[str, Any], preset: str | None = None) -> Recipe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from wakesmith.config import to_yaml
 from wakesmith.errors import WakesmithError
 from wakesmith.progress import say
 from wakesmith.run import CONFIG, Run
-from wakesmith.steps import _recipe, export, prepare
+from wakesmith.steps import _recipe, _rounds, export, prepare
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -27,11 +27,17 @@ def run(recipe: Recipe, folder: Path) -> Path:
     """Phrase to tested bundle in one run folder. -> the bundle's folder."""
     export.check_one_phrase(recipe.phrases)
     steps = _recipe.road(recipe)
+    if recipe.mine.rounds and ranks.n_ranks() > 1:
+        raise WakesmithError("mine.rounds: a round is the work of one process. Set it to 0 here, then: wakesmith mine RUN")
     prepare.check_sources(recipe.data)
     with _alone(folder) as place:
         _plan(recipe, place)
         for number, step in enumerate(steps, start=1):
             go(recipe, place, step, f"[{number}/{len(steps)}] ")
+        if recipe.mine.rounds:
+            from wakesmith.steps import mine
+
+            mine.go_on(recipe, place, recipe.mine.rounds)
     return folder / "bundle"
 
 
@@ -67,20 +73,27 @@ def _alone(folder: Path) -> Iterator[Run]:
 def one(recipe: Recipe, folder: Path, step: str) -> Path:
     """A single step; the ones that it reads from must be whole."""
     place = Run.open(folder)
-    for earlier in _recipe.needs(recipe, step):
-        if not place.is_whole(_recipe.FOLDERS.get(earlier, earlier), _recipe.fingerprint(recipe, earlier)):
-            raise WakesmithError(
-                f"{folder}: '{step}' reads from '{earlier}', which is not whole here. Run: wakesmith {earlier} {folder}"
-            )
+    check_whole(recipe, place, _recipe.needs(recipe, step), step)
     with _alone(folder) as place:
         _plan(recipe, place)
         go(recipe, place, step)
     return folder / _recipe.FOLDERS.get(step, step)
 
 
+def check_whole(recipe: Recipe, place: Run, steps: Iterable[str], reader: str) -> None:
+    """Raises WakesmithError for a step whose output is missing, or of other settings."""
+    rounds = _rounds.fingerprints(recipe, place.folder)
+    for step in steps:
+        if not place.is_whole(_recipe.FOLDERS.get(step, step), _recipe.fingerprint(recipe, step, rounds)):
+            raise WakesmithError(
+                f"{place.folder}: '{reader}' reads from '{step}', which is not whole here. Run: wakesmith {step} {place.folder}"
+            )
+
+
 def go(recipe: Recipe, place: Run, step: str, number: str = "", quiet: bool = False) -> None:
     """Run a step unless it is whole; `quiet`: do not say so when it is."""
-    stamp, name = _recipe.fingerprint(recipe, step), _recipe.FOLDERS.get(step, step)
+    rounds = _rounds.fingerprints(recipe, place.folder)
+    stamp, name = _recipe.fingerprint(recipe, step, rounds), _recipe.FOLDERS.get(step, step)
     with ranks.first_goes_first():
         begun = not place.is_whole(name, stamp)
         if begun and ranks.is_first():
@@ -91,6 +104,8 @@ def go(recipe: Recipe, place: Run, step: str, number: str = "", quiet: bool = Fa
         return
     say(f"{number}{step}")
     started = time.monotonic()
+    if step == "train":
+        _rounds.bring_up(recipe, place.folder)
     if ranks.is_first() or step in SIDE_BY_SIDE:
         importlib.import_module(f"wakesmith.steps.{step}").run(recipe, place.folder)
     ranks.barrier()

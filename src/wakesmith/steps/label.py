@@ -40,9 +40,10 @@ def run(recipe: Recipe, folder: Path) -> Path:
     return folder / "label"
 
 
-def answer_all(folder: Path, batch: int, keep_encodings: bool = False) -> int:
+def answer_all(folder: Path, batch: int, keep_encodings: bool = False, teacher: Path | None = None) -> int:
     """Answer all views of train and view 0 of dev that have no answer yet. -> how many the teacher answered now.
 
+    `teacher`: the folder that `teach` left, when not folder/teach.
     What is in folder/encodings is not heard again; `keep_encodings` writes there what is heard here.
     Raises TeacherError for an untrained teacher, or when over 1 % of the answers are not finite.
     """
@@ -52,18 +53,18 @@ def answer_all(folder: Path, batch: int, keep_encodings: bool = False) -> int:
     from wakesmith.teachers._card import load_teacher
     from wakesmith.teachers._encodings import FOLDER, heard_by
 
-    teacher = load_teacher(folder / "teach")
+    taught = load_teacher(teacher or folder / "teach")
     clips, views = AudioStore.open(folder / "prepare").clips, ViewStore.open(folder / "views")
     keys = keys_to_label(clips, views.n_views)
     with ranks.first_goes_first():
-        targets = _targets(folder, teacher, views, len(clips))
-        heard = heard_by(teacher.encoders, folder / FOLDER, views)
+        targets = _targets(folder, taught, views, len(clips))
+        heard = heard_by(taught.encoders, folder / FOLDER, views)
         todo = _unanswered(keys, targets, batch)
         if keep_encodings and todo:
             needed = sum(one.make_room(np.concatenate(todo)) for one in set(heard))
             say(f"label: {needed / 1e6:.0f} MB of encodings are kept")
     ranks.barrier()  # no answer before every process has its list, or the shares would not add up to the whole
-    answered = _answer(teacher, ranks.of_this_rank(todo), -(-len(keys) // batch), targets, heard, keep_encodings)
+    answered = _answer(taught, ranks.of_this_rank(todo), -(-len(keys) // batch), targets, heard, keep_encodings)
     ranks.barrier()
     bad = keys[targets.state[keys[:, 0], keys[:, 1]] != OK]
     if len(bad) > MAX_NON_FINITE * len(keys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,12 +15,15 @@ from wakesmith import run as record
 from wakesmith.data import classes
 from wakesmith.data.records import LABELS
 from wakesmith.errors import ConfigError
+from wakesmith.progress import say
 from wakesmith.run import write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from wakesmith.steps._material import Material
     from wakesmith.steps._recipe import Recipe
+    from wakesmith.steps._rounds import Round
 
 
 class Settings(config.Settings):
@@ -61,26 +65,40 @@ class Settings(config.Settings):
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
-    """Write folder/train: model.safetensors, card.json, metrics.jsonl, tensorboard/."""
-    return fit(recipe, folder, folder / "train", recipe.train.distil)
+    """Write folder/train: model.safetensors, losses.safetensors, card.json, metrics.jsonl, tensorboard/.
+
+    The clips of the run's rounds are learned too. Of the settings that the last round began with, its training goes on from the
+    student before it, for the steps of its plan; a student of other settings is trained anew, for `train.steps`.
+    """
+    from wakesmith.steps import _rounds
+
+    rounds = _rounds.of(recipe, folder)
+    last = _rounds.started_from(recipe, rounds)
+    if last is None:
+        return fit(recipe, folder, folder / "train", recipe.train.distil, rounds)
+    shorter = recipe.model_copy(update={"train": recipe.train.model_copy(update={"steps": last.plan["steps"]})})
+    return fit(shorter, folder, folder / "train", recipe.train.distil, rounds, last.folder / _rounds.BEFORE)
 
 
-def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
-    """Train one student on the views of the run in `folder`, into `out`. What is there and whole is left as it is."""
+def fit(
+    recipe: Recipe, folder: Path, out: Path, distil: bool, rounds: Sequence[Round] = (), start_from: Path | None = None
+) -> Path:
+    """Train one student on the views of the run in `folder` and its rounds, into `out`. What is there and whole is left as it is.
+
+    `start_from`: the folder of an earlier training, whose weights are the first ones.
+    """
     from safetensors.torch import save_file
 
-    from wakesmith.data.audio_store import AudioStore
-    from wakesmith.data.views import ViewStore
+    from wakesmith.steps._material import Material
     from wakesmith.training import checkpoints
 
     if (out / "card.json").exists():
         return _tidied(out)
     out.mkdir(parents=True, exist_ok=True)
-    views, audio = ViewStore.open(folder / "views"), AudioStore.open(folder / "prepare")
-    arguments = _arguments(recipe, out)
+    material, arguments = Material(folder, rounds), _arguments(recipe, out)
     with ranks.first_goes_first():
-        frames = features_of(recipe, folder, out)
-    trainer = _trainer(recipe, folder, arguments, audio, views, frames, distil)
+        frames = material.features(recipe, out)
+    trainer = _trainer(recipe, arguments, material, frames, distil, start_from)
     with ranks.first_goes_first():
         checkpoint = checkpoints.last_whole(out / "checkpoints")
         if ranks.is_first():
@@ -88,22 +106,23 @@ def fit(recipe: Recipe, folder: Path, out: Path, distil: bool) -> Path:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
-        weights = {name: value.contiguous().cpu() for name, value in trainer.ema.items()}
-        save_file(weights, out / "model.safetensors.part")
-        (out / "model.safetensors.part").replace(out / "model.safetensors")
+        learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.ema}
+        for name, state in learned.items():
+            save_file({key: value.contiguous().cpu() for key, value in state.items()}, out / f"{name}.safetensors.part")
+            (out / f"{name}.safetensors.part").replace(out / f"{name}.safetensors")
         write_json(out / "card.json", card)
         _tidied(out)
     return out
 
 
-def features_of(recipe: Recipe, folder: Path, out: Path) -> np.ndarray:
+def features_of(recipe: Recipe, folder: Path, out: Path, name: str = "features.npy") -> np.ndarray:
     """(n_clips, K, T, F) of all views, made once; for this training alone, or kept in folder/features for the next."""
     from wakesmith.data.views import ViewStore
     from wakesmith.training import features
 
     views = ViewStore.open(folder / "views")
     stamp = record.fingerprint(views.fingerprint, views.n_views, recipe.features.model_dump(mode="json"))[:16]
-    path = folder / "features" / f"{stamp}.npy" if recipe.train.keep_features else out / "features.npy"
+    path = folder / "features" / f"{stamp}.npy" if recipe.train.keep_features else out / name
     frames = features.make(registry.build("features", recipe.features), views, path)
     assert frames.shape[:2] == (views.n_clips, views.n_views), f"{path}: features of other views"
     return frames
@@ -116,32 +135,37 @@ def _seed(recipe: Recipe) -> int:
 def _tidied(out: Path) -> Path:
     """What only the training needed goes."""
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    (out / "features.npy").unlink(missing_ok=True)
+    for path in out.glob("features*.npy"):
+        path.unlink()
     return out
 
 
-def _trainer(recipe: Recipe, folder: Path, arguments: Any, audio: Any, views: Any, frames: np.ndarray, distil: bool) -> Any:
+def _trainer(
+    recipe: Recipe, arguments: Any, material: Material, frames: Any, distil: bool, start_from: Path | None = None
+) -> Any:  # fmt: skip
     import numpy as np
 
     from wakesmith.data.sampling import BalancedSampler, own_parts
+    from wakesmith.steps import _rounds
     from wakesmith.training.dataset import Rows, dev_metrics
     from wakesmith.training.distillation import DistillationTrainer
     from wakesmith.training.trainer import Trainer
 
-    settings, clips = recipe.train, audio.clips
-    labels = classes.numbers(clips, audio.recordings, recipe.phrases)
+    settings, clips, recordings = recipe.train, material.clips, material.recordings
+    labels = classes.numbers(clips, recordings, recipe.phrases)
     train_clips = [i for i, clip in enumerate(clips) if clip.split == "train" and (distil or labels[i] >= 0)]
     dev_clips = [i for i, clip in enumerate(clips) if clip.split == "dev" and labels[i] >= 0]
     n_views, n_phrases = frames.shape[1], len(recipe.phrases)
-    answered, teacher, teacher_size = _answered(recipe, folder, views) if distil else (None, None, 0)
+    answered, teacher, teacher_size = material.answers(recipe) if distil else (None, None, 0)
     n_rows = -(-len(train_clips) // settings.batch) * settings.batch  # whole batches: each epoch equally long
     shares = [settings.class_shares[0] / n_phrases] * n_phrases + settings.class_shares[1:]
-    recorded = np.array([not audio.recordings[clips[i].recording].is_spoken for i in train_clips])
-    parts = own_parts(recorded, labels[train_clips], n_phrases, settings.own_share)
+    recorded = np.array([not recordings[clips[i].recording].is_spoken for i in train_clips])
+    parts = _rounds.parts(material.rounds, material.sizes[0], train_clips, labels[train_clips])
+    parts += own_parts(recorded, labels[train_clips], n_phrases, settings.own_share)
     sampler = BalancedSampler(labels[train_clips], n_views, n_rows, shares, _seed(recipe), settings.unlabelled_share, parts)
     out = Path(arguments.output_dir).parent
     given = (
-        _learner(recipe, frames, teacher_size, distil), arguments,
+        _learner(recipe, frames, teacher_size, distil, start_from), arguments,
         Rows(frames, labels, train_clips, n_views, answered), Rows(frames, labels, dev_clips, 1, None),
         sampler, settings.ema_decay, out / "metrics.jsonl", functools.partial(dev_metrics, n_phrases=n_phrases),
     )  # fmt: skip
@@ -151,21 +175,7 @@ def _trainer(recipe: Recipe, folder: Path, arguments: Any, audio: Any, views: An
     return DistillationTrainer(*given, micro_batch=settings.micro_batch, teacher=teacher, names=names)
 
 
-def _answered(recipe: Recipe, folder: Path, views: Any) -> tuple[Any, Any, int]:
-    """Where the answers come from, the live teacher if there is one, and the size of the teacher's embedding."""
-    from wakesmith.data.targets import TargetStore
-    from wakesmith.training.live import LiveViews
-
-    if recipe.train.targets == "cached":
-        targets = TargetStore.open(folder / "label")
-        return targets, None, targets.embedding_size
-    from wakesmith.teachers._card import load_teacher
-
-    teacher = load_teacher(folder / "teach")
-    return LiveViews(views), teacher, teacher.embedding_size
-
-
-def _learner(recipe: Recipe, frames: np.ndarray, teacher_size: int, distil: bool) -> Any:
+def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start_from: Path | None) -> Any:
     import torch
 
     from wakesmith.training.learner import Learner
@@ -179,10 +189,26 @@ def _learner(recipe: Recipe, frames: np.ndarray, teacher_size: int, distil: bool
         for loss in recipe.losses
         if distil or not registry.load("losses", loss.name).NEEDS_TEACHER
     ]
-    return Learner(student, losses, Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain))
+    perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
+    learner = Learner(student, losses, perturb)
+    return learner if start_from is None else _taken_up(learner, start_from)
 
 
-def _card(trainer: Any, frames: np.ndarray, distilled: bool, n_phrases: int) -> dict[str, Any]:
+def _taken_up(learner: Any, folder: Path) -> Any:
+    """The learner with the weights that an earlier training left."""
+    from safetensors.torch import load_file
+
+    from wakesmith.steps.export import load_weights
+
+    load_weights(learner.student, folder / "model.safetensors")
+    if (folder / "losses.safetensors").exists():
+        learner.losses.load_state_dict(load_file(folder / "losses.safetensors"), strict=True)
+    else:
+        say(f"train: {folder} keeps no losses.safetensors, as trainings of earlier versions; what losses learn begins anew")
+    return learner
+
+
+def _card(trainer: Any, frames: Any, distilled: bool, n_phrases: int) -> dict[str, Any]:
     """Facts of the trained student; `dev` holds the same figures as the teacher's card, on the same views."""
     from wakesmith.training.dataset import measured
 

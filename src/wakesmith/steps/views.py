@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from wakesmith.config import Effect, part
 from wakesmith.data.records import Clip
 
 if TYPE_CHECKING:
+    from wakesmith.augment._bank import Bank
     from wakesmith.steps._recipe import Recipe
 
 ORDER = ("shift", "speed", "context", "room", "babble", "noise", "band_limit", "level")
@@ -54,17 +56,26 @@ class Maker:
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
-    from wakesmith import augment, run
     from wakesmith.augment import _bank
+    from wakesmith.data.audio_store import AudioStore
+
+    settings, place = recipe.views, folder / "views" / "bank"
+    store = AudioStore.open(folder / "prepare")
+    bank = _bank.make(store, place, recipe.seed, settings.n_rooms, settings.most_beds, os.cpu_count() or 1)
+    return make(recipe, folder, bank)
+
+
+def make(recipe: Recipe, folder: Path, bank: Bank, bank_of: Sequence[str] = ()) -> Path:
+    """Write folder/views of the clips in folder/prepare. `bank_of` names what the bank was made from, when not from these."""
+    from wakesmith import augment, run
     from wakesmith.augment.shift import VIEW_SAMPLES
     from wakesmith.data import views
     from wakesmith.data.audio_store import AudioStore
 
     settings, out, jobs = recipe.views, folder / "views", os.cpu_count() or 1
     store = AudioStore.open(folder / "prepare")
-    bank = _bank.make(store, out / "bank", recipe.seed, settings.n_rooms, settings.most_beds, jobs)
     described = [effect.model_dump(mode="json") for effect in settings.effects]
-    stamp = run.fingerprint(store.fingerprint, recipe.seed, described, settings.n_rooms, settings.most_beds)
+    stamp = run.fingerprint(store.fingerprint, recipe.seed, described, settings.n_rooms, settings.most_beds, *bank_of)
     manifest = {"fingerprint": stamp, "seed": recipe.seed, "effects": described, "n_views": settings.n_views}
     views.create(out, wanted(store.clips, settings.n_views), VIEW_SAMPLES, manifest)
     views.fill(out, Maker(store, augment.build(settings.effects), bank, recipe.seed), jobs)

@@ -6,10 +6,9 @@ A whole batch is read by one index into each memory map: row by row, reading too
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -17,20 +16,16 @@ from torch.utils.data import Dataset
 from wakesmith import metrics
 from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.augment.shift import VIEW_SAMPLES
+from wakesmith.data.joined import Answered, Joined
 from wakesmith.data.sampling import Row
-
-
-class Answered(Protocol):
-    """Where teacher answers come from."""
-
-    def batch(self, clips: npt.NDArray[np.intp], views: npt.NDArray[np.intp]) -> dict[str, np.ndarray]:
-        """(B,), (B,) -> teacher_logits (B, C), teacher_embedding (B, E), teacher_state (B,); or samples (B, N) for a live one."""
 
 
 class Rows(Dataset[Any]):
     """frames: (n_clips, K, T, F); labels: (n_clips,); clips: the numbers of the clips that take part, in order."""
 
-    def __init__(self, frames: np.ndarray, labels: np.ndarray, clips: list[int], n_views: int, answered: Answered | None) -> None:
+    def __init__(
+        self, frames: np.ndarray | Joined, labels: np.ndarray, clips: list[int], n_views: int, answered: Answered | None
+    ) -> None:  # fmt: skip
         self.frames, self.labels, self.clips, self.n_views, self.answered = frames, labels, np.array(clips), n_views, answered
 
     def __len__(self) -> int:

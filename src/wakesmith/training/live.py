@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class LiveViews:
-    """See `dataset.Answered`."""
+    """See `joined.Answered`."""
 
     def __init__(self, views: Any) -> None:
         self.views = views
