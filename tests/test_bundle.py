@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wakesmith import bundle, load_bundle
-from wakesmith.bundle import Card, OperatingPoint
+from wakesmith.bundle import Card, OperatingPoint, Phrase
 from wakesmith.errors import BundleError
 
 MODEL = b"not a model, but a file"
@@ -13,7 +13,7 @@ MODEL = b"not a model, but a file"
 
 def card(**changes: Any) -> Card:
     values: dict[str, Any] = {
-        "phrase": "hey nova",
+        "phrases": [Phrase(text="hey nova")],
         "language": "en",
         "labels": ["wake", "near_miss", "speech", "noise"],
         "rate_hz": 16_000,
@@ -44,7 +44,8 @@ def edited(folder: Path, **changes: Any) -> Path:
 
 
 def test_a_card_comes_back_as_it_was_saved(tmp_path: Path):
-    saved = card(operating_point=OperatingPoint(threshold=0.7, target_fa_per_hour=0.5, chosen_on="dev"), phrase="Grüße")
+    point = OperatingPoint(threshold=0.7, target_fa_per_hour=0.5, chosen_on="dev")
+    saved = card(phrases=[Phrase(text="Grüße", operating_point=point)])
     bundle.save_card(tmp_path, saved)
 
     assert bundle.load_card(tmp_path) == saved
@@ -68,7 +69,7 @@ def test_an_operating_point_is_written_and_nothing_else_changes(folder: Path):
 
     bundle.set_operating_point(folder, point)
 
-    assert bundle.check(folder) == before.model_copy(update={"operating_point": point})
+    assert bundle.check(folder) == before.model_copy(update={"phrases": [Phrase(text="hey nova", operating_point=point)]})
 
 
 def test_a_changed_model_file_is_found(folder: Path):
@@ -104,13 +105,13 @@ def test_a_model_that_is_a_link_out_of_the_folder_is_refused(folder: Path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"format_version": 2}, "format_version 2"),
-        ({"phrases": "x"}, "Did you mean 'phrase'"),
+        ({"format_version": 3}, "format_version 3"),
+        ({"phrase": "x"}, "Did you mean 'phrases'"),
         ({"state_size": 10**12}, "state_size"),
         ({"state_size": "10"}, "state_size"),
         ({"rate_hz": 0}, "rate_hz"),
         ({"scores_per_step": 3}, "multiple of scores_per_step"),
-        ({"operating_point": {"threshold": 1.5, "chosen_on": "dev"}}, "threshold"),
+        ({"phrases": [{"text": "hey nova", "operating_point": {"threshold": 1.5, "chosen_on": "dev"}}]}, "threshold"),
         ({"features": {"floor": float("nan")}}, "NaN"),
     ],
 )

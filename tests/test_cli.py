@@ -116,10 +116,11 @@ def test_presets_are_valid_and_say_what_they_cost():
         assert "minutes" in path.read_text().splitlines()[0]
 
 
-def test_several_phrases_are_planned_and_refused_where_a_bundle_would_hold_one(tmp_path, capsys):
+def test_several_phrases_are_planned_and_refused_where_rounds_would_know_one(tmp_path, capsys):
     assert guarded(lambda: app([str(w) for w in plan(tmp_path, phrase="yes, no")], standalone_mode=False)) == 0
 
     config = next(tmp_path.rglob("config.yaml"))
     assert "- 'yes'\n- 'no'" in config.read_text()
-    assert "a bundle holds one phrase" in refused(capsys, "forge", "yes, no", "--out", tmp_path / "other")
+    other = ["forge", "yes, no", "--out", tmp_path / "other", "--set", "mine.rounds=1"]
+    assert "know bundles of one phrase, this is one of 2: yes, no" in refused(capsys, *other)
     assert not (tmp_path / "other").exists()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.test_bundle import card
 from wakesmith.audio import to_int16
-from wakesmith.bundle import OperatingPoint
+from wakesmith.bundle import OperatingPoint, Phrase
 from wakesmith.errors import AudioError, BundleError
 from wakesmith.runtime.detector import Detector, _at, events, smooth
 
@@ -26,7 +26,7 @@ class Loudness:
 
 
 def detector(point: OperatingPoint | None = POINT) -> Detector:
-    return Detector(card(), Loudness(), point)
+    return Detector(card(), Loudness(), [point])
 
 
 def bursts(n_samples: int = 48_000) -> np.ndarray:
@@ -62,7 +62,8 @@ def test_process_and_events_agree():
     listener = detector()
     times_s, scores = listener.scores(bursts())
 
-    assert events(times_s, smooth(scores, 3), 0.25, 0.5) == listener.process(bursts())
+    bare, found = events(times_s, smooth(scores, 3), 0.25, 0.5), listener.process(bursts())
+    assert [(one.time_s, one.score) for one in bare] == [(one.time_s, one.score) for one in found]
 
 
 def test_int16_and_float_are_heard_alike():
@@ -130,9 +131,9 @@ def test_without_an_operating_point_a_threshold_is_asked_for():
 
 
 def test_a_threshold_by_hand_keeps_the_other_settings():
-    point = _at(card(operating_point=POINT), 0.9)
+    points = _at(card(phrases=[Phrase(text="hey nova", operating_point=POINT)]), 0.9)
 
-    assert point == POINT.model_copy(update={"threshold": 0.9})
+    assert points == [POINT.model_copy(update={"threshold": 0.9})]
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.1, float("nan")])

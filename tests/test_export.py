@@ -210,11 +210,3 @@ def test_a_student_without_a_teacher_names_none(run_folder: Path):
 
     assert bundle.load_card(export.run(recipe("ds_cnn"), run_folder)).teacher == {"encoder_source": "somewhere", "dev": {}}
     assert bundle.load_card(export.run(plain, run_folder)).teacher is None
-
-
-def test_a_bundle_of_several_phrases_is_refused(run_folder: Path):
-    several = recipe("ds_cnn")
-    several.phrases = ["yes", "no"]
-
-    with pytest.raises(BundleError, match="holds one phrase, these are 2: yes, no"):
-        export.run(several, run_folder)

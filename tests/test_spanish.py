@@ -44,7 +44,7 @@ def run(tmp_path_factory):
 def test_the_card_says_phrase_and_language(run):
     card = json.loads((run / "bundle" / "card.json").read_text(encoding="utf-8"))
 
-    assert (card["phrase"], card["language"]) == ("¡Oye Señor López!", "es-419")
+    assert (card["phrases"][0]["text"], card["language"]) == ("¡Oye Señor López!", "es-419")
 
 
 def test_only_spanish_was_spoken(run):

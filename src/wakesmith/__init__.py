@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ __version__ = "0.1.0"
 __all__ = ["Detector", "__version__", "load_bundle"]
 
 
-def load_bundle(folder: str | Path, threshold: float | None = None) -> Detector:
-    """A bundle folder -> a detector that hears 16 kHz chunks of any size. `threshold` replaces the bundle's own."""
+def load_bundle(folder: str | Path, threshold: float | Mapping[str, float] | None = None) -> Detector:
+    """A bundle folder -> a detector of 16 kHz chunks of any size. `threshold`, or one by phrase, replaces the bundle's."""
     from wakesmith.runtime.detector import Detector
 
     return Detector.load(folder, threshold)

@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from wakesmith import config
 from wakesmith.config import Settings
 from wakesmith.errors import BundleError, ConfigError
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
+"""1 had one `phrase` with one `operating_point`; such cards are read as those of a single phrase."""
 CARD = "card.json"
 MAX_CARD_BYTES = 1 << 20
 MAX_MODEL_BYTES = 1 << 29
@@ -37,14 +38,23 @@ class OperatingPoint(Settings):
     """Split, and the hours of it, that the choice rests on."""
 
 
+class Phrase(Settings):
+    """What wakes the device, and where its score fires."""
+
+    text: Annotated[str, Field(min_length=1, max_length=200)]
+    operating_point: OperatingPoint | None = None
+    """None until `wakesmith evaluate` has chosen it."""
+
+
 class Card(Settings):
     """What a bundle says of itself. All counts are of samples at `rate_hz`, or plain numbers."""
 
-    format_version: Literal[1] = FORMAT_VERSION
-    phrase: Annotated[str, Field(min_length=1, max_length=200)]
+    format_version: Literal[2] = FORMAT_VERSION
+    phrases: Annotated[list[Phrase], Field(min_length=1, max_length=100)]
+    """In the order of the model's scores."""
     language: Annotated[str, Field(min_length=1, max_length=20)]
     labels: Annotated[list[str], Field(min_length=2, max_length=1000)]
-    """Classes inside; the score is the probability of the first."""
+    """Classes inside; the scores are the probabilities of the first, one for each phrase."""
     rate_hz: Annotated[int, Field(ge=8_000, le=48_000)]
     step_samples: Annotated[int, Field(ge=1, le=160_000)]
     """Samples that the model takes at once."""
@@ -60,13 +70,36 @@ class Card(Settings):
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = "model.onnx"
     """A file of this folder."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    operating_point: OperatingPoint | None = None
-    """None until `wakesmith evaluate` has chosen it."""
     teacher: dict[str, Any] | None = None
     data_licences: Annotated[list[str], Field(max_length=1000)] = []
     """Licences of the recordings that the student learned from."""
     versions: dict[str, str] = {}
     seed: int = 0
+
+    @field_validator("phrases")
+    @classmethod
+    def _apart(cls, phrases: list[Phrase]) -> list[Phrase]:
+        if len({one.text for one in phrases}) < len(phrases):
+            raise ValueError("a phrase is named twice")
+        return phrases
+
+    @property
+    def texts(self) -> list[str]:
+        return [one.text for one in self.phrases]
+
+    @property
+    def phrase(self) -> str:
+        """For people: several with commas between them."""
+        return ", ".join(self.texts)
+
+    @property
+    def operating_point(self) -> OperatingPoint | None:
+        """The only phrase's. Raises BundleError where there are several."""
+        if len(self.phrases) > 1:
+            raise BundleError(
+                f"the bundle hears {len(self.phrases)} phrases ({self.phrase}). Give one that hears a single phrase."
+            )
+        return self.phrases[0].operating_point
 
     @property
     def step_s(self) -> float:
@@ -98,15 +131,18 @@ def load_card(folder: str | Path) -> Card:
         data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not readable as JSON ({error}). Export the bundle again.") from error
-    if isinstance(data, dict) and data.get("format_version") != FORMAT_VERSION:
+    if isinstance(data, dict) and data.get("format_version") not in (1, FORMAT_VERSION):
         found = data.get("format_version")
-        raise BundleError(f"{path}: format_version {found!r}, this Wakesmith reads {FORMAT_VERSION}. Export again.")
+        raise BundleError(f"{path}: format_version {found!r}, this Wakesmith reads 1 and {FORMAT_VERSION}. Export again.")
     try:
+        data = _of_one_phrase(data) if isinstance(data, dict) and data["format_version"] == 1 else data
         card: Card = config.parse(Card, data, str(path))
     except ConfigError as error:
         raise BundleError(f"{error} Export the bundle again.") from error
     if card.step_samples % card.scores_per_step:
         raise BundleError(f"{path}: step_samples {card.step_samples} is no multiple of scores_per_step {card.scores_per_step}.")
+    if len(card.phrases) >= len(card.labels):
+        raise BundleError(f"{path}: {len(card.phrases)} phrases among {len(card.labels)} labels, none is left for other sounds.")
     return card
 
 
@@ -125,9 +161,11 @@ def check(folder: str | Path) -> Card:
     return card
 
 
-def set_operating_point(folder: str | Path, point: OperatingPoint | None) -> Card:
-    """Write where the bundle fires into its card; nothing else changes."""
-    card = load_card(folder).model_copy(update={"operating_point": point})
+def set_operating_point(folder: str | Path, *points: OperatingPoint | None) -> Card:
+    """Write where the bundle fires into its card, a point for each phrase in their order; nothing else changes."""
+    card = load_card(folder)
+    phrases = [one.model_copy(update={"operating_point": point}) for one, point in zip(card.phrases, points, strict=True)]
+    card = card.model_copy(update={"phrases": phrases})
     save_card(folder, card)
     return card
 
@@ -135,6 +173,13 @@ def set_operating_point(folder: str | Path, point: OperatingPoint | None) -> Car
 def file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _of_one_phrase(data: dict[str, Any]) -> dict[str, Any]:
+    """A card of format 1 as one of today's."""
+    kept = {key: value for key, value in data.items() if key not in ("phrase", "operating_point")}
+    only = {"text": data.get("phrase"), "operating_point": data.get("operating_point")}
+    return {**kept, "format_version": FORMAT_VERSION, "phrases": [only]}
 
 
 def _refuse(constant: str) -> Any:

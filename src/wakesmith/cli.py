@@ -238,7 +238,7 @@ def detect(
     threshold: Annotated[float | None, typer.Option(help="Instead of the one in the card.", min=0.0, max=1.0)] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Where the wake word is heard in sound files."""
+    """Where the wake word is heard in sound files; which one, when the bundle hears several."""
     import json as encoder
 
     import numpy as np
@@ -252,12 +252,13 @@ def detect(
         # A word is decided on shortly after its end: half a second of silence follows the file.
         found = detector.process(np.concatenate([audio.read(path), np.zeros(audio.SAMPLE_RATE_HZ // 2, np.float32)]))
         if json:
-            rows = [{"time_s": round(hit.time_s, 3), "score": round(hit.score, 4)} for hit in found]
+            rows = [{"time_s": round(hit.time_s, 3), "phrase": hit.phrase, "score": round(hit.score, 4)} for hit in found]
             typer.echo(encoder.dumps({"file": str(path), "detections": rows}))
             continue
         typer.echo(f"{path}: {len(found)} detection{'' if len(found) == 1 else 's'}")
         for hit in found:
-            typer.echo(f"  {hit.time_s:8.2f} s  score {hit.score:.3f}")
+            name = f"{hit.phrase}  " if len(detector.points) > 1 else ""
+            typer.echo(f"  {hit.time_s:8.2f} s  {name}score {hit.score:.3f}")
 
 
 @app.command()

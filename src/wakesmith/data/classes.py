@@ -22,7 +22,6 @@ def names(phrases: list[str]) -> list[str]:
 
 def numbers(clips: Iterable[Clip], recordings: Mapping[str, Recording], phrases: list[str]) -> npt.NDArray[np.int64]:
     """(n_clips,) class of each clip, NO_CLASS where unlabelled. Raises DataError for a text that is none of several phrases."""
-    known = {plain(phrase): number for number, phrase in enumerate(phrases)}
     n_before = len(phrases) - 1  # where the other labels have moved up by
     found = []
     for clip in clips:
@@ -30,14 +29,19 @@ def numbers(clips: Iterable[Clip], recordings: Mapping[str, Recording], phrases:
             found.append(NO_CLASS)
         elif clip.label != LABELS[0]:
             found.append(LABELS.index(clip.label) + n_before)
-        elif len(phrases) == 1:
-            found.append(0)
         else:
-            text = recordings[clip.recording].text
-            if plain(text) not in known:
-                raise DataError(f"{recordings[clip.recording].path}: says '{text}', which is none of {', '.join(phrases)}.")
-            found.append(known[plain(text)])
+            found.append(said(recordings[clip.recording], phrases))
     return np.array(found, dtype=np.int64)
+
+
+def said(recording: Recording, phrases: list[str]) -> int:
+    """Which of the phrases a recording of one says. Raises DataError for a text that is none of several."""
+    if len(phrases) == 1:
+        return 0
+    known = [plain(phrase) for phrase in phrases]
+    if plain(recording.text) not in known:
+        raise DataError(f"{recording.path}: says '{recording.text}', which is none of {', '.join(phrases)}.")
+    return known.index(plain(recording.text))
 
 
 def plain(text: str) -> str:

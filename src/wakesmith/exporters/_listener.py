@@ -12,10 +12,14 @@ STEP_SAMPLES = 8 * HOP_SAMPLES  # 80 ms
 
 
 class Listener(nn.Module):
-    """samples (1, STEP_SAMPLES), state (1, S) -> scores (1, n): the probability of the first class; state (1, S)."""
+    """samples (1, STEP_SAMPLES), state (1, S) -> scores (1, n): the probability of the first class; state (1, S).
 
-    def __init__(self, front_end: nn.Module, student: Student) -> None:
+    For K > 1 phrases the scores are (1, n, K): the probabilities of the first K classes.
+    """
+
+    def __init__(self, front_end: nn.Module, student: Student, n_phrases: int = 1) -> None:
         super().__init__()
+        self.n_phrases = n_phrases
         self.front_end, self.student = front_end.eval(), student.eval()
         self.front_size = int(front_end.state_size)  # type: ignore[arg-type]
         self.state_size = self.front_size + student.state_size
@@ -27,5 +31,5 @@ class Listener(nn.Module):
     def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         features, front_state = self.front_end.step(samples, state[:, : self.front_size])  # type: ignore[operator]
         logits, student_state = self.student.step(features, state[:, self.front_size :])
-        scores = torch.softmax(logits, dim=-1)[..., 0]
-        return scores, torch.cat([front_state, student_state], dim=1)
+        scores = torch.softmax(logits, dim=-1)[..., : self.n_phrases]
+        return scores.squeeze(-1) if self.n_phrases == 1 else scores, torch.cat([front_state, student_state], dim=1)

@@ -70,7 +70,7 @@ wakesmith listen bundle
 
 from wakesmith import load_bundle
 detector = load_bundle("bundle")
-detector.process(samples)   # 16 kHz, chunks of any size -> [Detection(time_s, score)]"""
+detector.process(samples)   # 16 kHz, chunks of any size -> [Detection(time_s, score, phrase)]"""
 
 
 def html(report: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,12 @@ SAME_S = 1e-6  # times closer than this are one
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """The phrase was heard: when the smoothed score reached the threshold, and that score."""
+    """A phrase was heard: when its smoothed score reached the threshold, and that score."""
 
     time_s: float
     score: float
+    phrase: str = ""
+    """Empty for bare scores, of which nobody says whose they are."""
 
 
 def smooth(scores: npt.NDArray[np.floating], window: int) -> Times:
@@ -45,8 +48,8 @@ def _smooth_after(before: Times, scores: npt.NDArray[np.floating]) -> Times:
 class Gate:
     """Smoothed scores -> detections: one for each time the score comes up to the threshold, then `refractory_s` of quiet."""
 
-    def __init__(self, threshold: float, refractory_s: float) -> None:
-        self.threshold, self.refractory_s = threshold, refractory_s
+    def __init__(self, threshold: float, refractory_s: float, phrase: str = "") -> None:
+        self.threshold, self.refractory_s, self.phrase = threshold, refractory_s, phrase
         self._quiet_until_s = -np.inf
         self._armed = True  # the score was below the threshold since the last detection
 
@@ -65,7 +68,7 @@ class Gate:
             if self._armed and at < end:
                 self._armed = False
                 self._quiet_until_s = float(times_s[at]) + self.refractory_s
-                found.append(Detection(float(times_s[at]), float(smoothed[at])))
+                found.append(Detection(float(times_s[at]), float(smoothed[at]), self.phrase))
         return found
 
 
@@ -74,43 +77,67 @@ def events(times_s: Times, smoothed: Times, threshold: float, refractory_s: floa
     return Gate(threshold, refractory_s).feed(times_s, smoothed)
 
 
-class Detector:
-    """A bundle that listens. Each detector keeps its own state: use one per stream."""
+class _Heard:
+    """What is kept of one phrase between chunks: the scores that its next mean needs, and its gate."""
 
-    def __init__(self, card: Card, engine: engines.Engine, point: OperatingPoint | None) -> None:
-        self.card, self.point = card, point
+    def __init__(self, phrase: str, point: OperatingPoint) -> None:
+        self._before = np.zeros(point.smoothing_window - 1)
+        self._gate = Gate(point.threshold, point.refractory_s, phrase)
+
+    def feed(self, times_s: Times, scores: Floats) -> list[Detection]:
+        """(n,) seconds, (n,) raw scores of the phrase -> detections."""
+        smoothed = _smooth_after(self._before, scores)
+        self._before = np.concatenate([self._before, scores])[len(scores) :]
+        return self._gate.feed(times_s, smoothed)
+
+
+class Detector:
+    """A bundle that listens, to one phrase or several. Each detector keeps its own state: use one per stream."""
+
+    def __init__(self, card: Card, engine: engines.Engine, points: Sequence[OperatingPoint | None]) -> None:
+        self.card, self.points = card, dict(zip(card.texts, points, strict=True))
         self._engine = engine
         self._silence = self._after_silence()
         self.reset()
 
     @classmethod
-    def load(cls, folder: str | Path, threshold: float | None = None) -> Detector:
-        """A checked bundle -> a detector at its operating point, or at `threshold` (0..1). Raises BundleError."""
+    def load(cls, folder: str | Path, threshold: float | Mapping[str, float] | None = None) -> Detector:
+        """A checked bundle -> a detector at its operating points. Raises BundleError.
+
+        `threshold` (0..1) takes the place of every phrase's own; as a mapping, that of the phrases it names.
+        """
         card = bundle.check(folder)
         engine = engines.load(Path(folder) / card.model, card)
         return cls(card, engine, _at(card, threshold))
+
+    @property
+    def point(self) -> OperatingPoint | None:
+        """Of the only phrase; `points` has those of several."""
+        assert len(self.points) == 1, f"several phrases: {self.card.phrase}"
+        return self.points[self.card.phrase]
 
     def reset(self) -> None:
         """Forget everything heard; time starts at 0 again."""
         self._state = self._silence
         self._waiting = np.zeros(0, np.float32)
         self._n_scores = 0
-        if self.point is not None:
-            self._before = np.zeros(self.point.smoothing_window - 1)
-            self._gate = Gate(self.point.threshold, self.point.refractory_s)
+        self._heard = [_Heard(phrase, point) for phrase, point in self.points.items() if point is not None]
 
     def process(self, samples: npt.ArrayLike) -> list[Detection]:
-        """Hear the next samples, (any length,) float in -1..1 or int16 -> detections, timed from the last reset."""
-        if self.point is None:
+        """Hear the next samples, (any length,) float in -1..1 or int16 -> detections in order of time, from the last reset."""
+        if len(self._heard) < len(self.points):
             raise BundleError("the bundle has no operating point yet. Run `wakesmith evaluate`, or give a threshold, as in 0.5.")
         scores = self._hear(samples)
         times_s = self._times(len(scores))
-        smoothed = _smooth_after(self._before, scores)
-        self._before = np.concatenate([self._before, scores])[len(scores) :]
-        return self._gate.feed(times_s, smoothed)
+        columns = scores.reshape(len(scores), len(self._heard)).T
+        found = [one for heard, own in zip(self._heard, columns, strict=True) for one in heard.feed(times_s, own)]
+        return sorted(found, key=lambda one: one.time_s)
 
     def scores(self, samples: npt.ArrayLike) -> tuple[Times, Floats]:
-        """A whole signal from a fresh state, (N,) -> times in seconds (n,), unsmoothed scores (n,). Ends reset."""
+        """A whole signal from a fresh state, (N,) -> times in seconds (n,), unsmoothed scores. Ends reset.
+
+        The scores are (n,), and (n, K) for K > 1 phrases.
+        """
         self.reset()
         scores = self._hear(samples)
         times_s = self._times(len(scores))
@@ -118,15 +145,15 @@ class Detector:
         return times_s, scores
 
     def _hear(self, samples: npt.ArrayLike) -> Floats:
-        """(N,) -> scores (n,) of every step that is now whole; the rest waits."""
+        """(N,) -> scores (n,), or (n, K), of every step that is now whole; the rest waits."""
         heard = np.concatenate([self._waiting, _checked(samples)])
-        step = self.card.step_samples
+        step, n_phrases = self.card.step_samples, len(self.points)
         n_steps = len(heard) // step
-        made = np.empty((n_steps, self.card.scores_per_step), np.float32)
+        made = np.empty((n_steps, self.card.scores_per_step, *([n_phrases] if n_phrases > 1 else [])), np.float32)
         for i, chunk in enumerate(heard[: n_steps * step].reshape(n_steps, 1, step)):
             made[i], self._state = self._engine.step(chunk, self._state)
         self._waiting = heard[n_steps * step :]
-        return made.reshape(-1)
+        return made.reshape(-1, *made.shape[2:])
 
     def _times(self, n_new: int) -> Times:
         """(n,) seconds at which the newest scores were due: the end of the samples they rest on."""
@@ -143,14 +170,21 @@ class Detector:
         return state
 
 
-def _at(card: Card, threshold: float | None) -> OperatingPoint | None:
-    if threshold is None:
-        return card.operating_point
+def _at(card: Card, threshold: float | Mapping[str, float] | None) -> list[OperatingPoint | None]:
+    """The operating point of each phrase, with the thresholds that are given."""
+    given = threshold if isinstance(threshold, Mapping) else {} if threshold is None else dict.fromkeys(card.texts, threshold)
+    for phrase in given:
+        if phrase not in card.texts:
+            raise BundleError(f"threshold: the bundle does not hear '{phrase}', only {card.phrase}.")
+    return [_moved(one.operating_point, given[one.text]) if one.text in given else one.operating_point for one in card.phrases]
+
+
+def _moved(point: OperatingPoint | None, threshold: float) -> OperatingPoint:
     if not 0.0 < threshold <= 1.0:
         raise BundleError(f"threshold: expected a number over 0 and up to 1, got {threshold}.")
-    if card.operating_point is None:
+    if point is None:
         return OperatingPoint(threshold=threshold, chosen_on="given by hand")
-    return card.operating_point.model_copy(update={"threshold": threshold})
+    return point.model_copy(update={"threshold": threshold})
 
 
 def _checked(samples: npt.ArrayLike) -> Floats:

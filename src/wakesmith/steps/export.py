@@ -11,7 +11,8 @@ from typing import Any
 import wakesmith
 from wakesmith import bundle, config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ
-from wakesmith.data.records import LABELS, Recording, load_jsonl
+from wakesmith.data import classes
+from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import BundleError
 
 EXPORTER = "onnx"
@@ -30,13 +31,12 @@ def run(recipe: Any, folder: Path) -> Path:
     """Build the student that was trained, load its weights, write the bundle whole or not at all. -> folder/bundle"""
     from wakesmith.exporters._listener import STEP_SAMPLES, Listener
 
-    check_one_phrase(recipe.phrases)
-
-    facts = _train_facts(folder)
+    labels = classes.names(recipe.phrases)
+    facts = _train_facts(folder, len(recipe.phrases), len(labels))
     front_end = registry.build("features", recipe.features)
     student = registry.build("students", recipe.student, front_end.n_mels, facts["n_frames"], facts["n_classes"])
     load_weights(student, folder / "train" / "model.safetensors")
-    listener = Listener(front_end, student)
+    listener = Listener(front_end, student, len(recipe.phrases))
     exporter = registry.build("exporters", config.part("exporters", EXPORTER))
 
     aside = folder / "bundle.part"
@@ -44,9 +44,9 @@ def run(recipe: Any, folder: Path) -> Path:
     aside.mkdir(parents=True)
     exporter.export(listener, aside / exporter.file_name)
     card = bundle.Card(
-        phrase=recipe.phrases[0],
+        phrases=[bundle.Phrase(text=text) for text in recipe.phrases],
         language=recipe.language,
-        labels=list(LABELS[: facts["n_classes"]]),
+        labels=labels[: facts["n_classes"]],
         rate_hz=SAMPLE_RATE_HZ,
         step_samples=STEP_SAMPLES,
         scores_per_step=listener.scores_per_step,
@@ -68,11 +68,11 @@ def run(recipe: Any, folder: Path) -> Path:
 
 
 def check_one_phrase(phrases: list[str]) -> None:
-    """A bundle gives one score. Raises BundleError."""
+    """Rounds of `mine` and `learn` go by one score. Raises BundleError."""
     if len(phrases) > 1:
         raise BundleError(
-            f"phrase: a bundle holds one phrase, these are {len(phrases)}: {', '.join(phrases)}. Forge each by itself; "
-            "several at once are for `wakesmith compare`."
+            f"phrase: `mine` and `learn` know bundles of one phrase, this is one of {len(phrases)}: {', '.join(phrases)}. "
+            "Leave them out, with mine.rounds at 0, or forge each phrase by itself."
         )
 
 
@@ -99,15 +99,17 @@ def load_weights(student: Any, path: Path) -> None:
     student.load_state_dict(weights, strict=True)
 
 
-def _train_facts(folder: Path) -> dict[str, int]:
+def _train_facts(folder: Path, n_phrases: int, n_labels: int) -> dict[str, int]:
     path = folder / "train" / "card.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         facts = {key: int(data[key]) for key in ("n_classes", "n_frames")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: not readable, or without n_classes and n_frames. Train first: wakesmith train.") from error
-    if not 2 <= facts["n_classes"] <= len(LABELS):
-        raise BundleError(f"{path}: n_classes {facts['n_classes']} is not 2 to {len(LABELS)}. Train again: wakesmith train.")
+    if not n_phrases < facts["n_classes"] <= n_labels:
+        raise BundleError(
+            f"{path}: n_classes {facts['n_classes']} is not {n_phrases + 1} to {n_labels}. Train again: wakesmith train."
+        )
     return facts
 
 

@@ -25,7 +25,8 @@ SIDE_BY_SIDE = ("label", "train")
 
 def run(recipe: Recipe, folder: Path) -> Path:
     """Phrase to tested bundle in one run folder. -> the bundle's folder."""
-    export.check_one_phrase(recipe.phrases)
+    if recipe.mine.rounds:
+        export.check_one_phrase(recipe.phrases)
     steps = _recipe.road(recipe)
     if recipe.mine.rounds and ranks.n_ranks() > 1:
         raise WakesmithError("mine.rounds: a round is the work of one process. Set it to 0 here, then: wakesmith mine RUN")

@@ -14,7 +14,7 @@ def run(bundle: Path, device: str | None, threshold: float | None) -> None:
     from wakesmith.runtime.detector import Detector
 
     detector = Detector.load(bundle, threshold)
-    say(f"listening for '{detector.card.phrase}' (Ctrl-C ends)")
+    say(f"listening for {' and '.join(map(repr, detector.card.texts))} (Ctrl-C ends)")
     for samples in microphone.chunks(device):
         for hit in detector.process(samples):
-            print(f"{time.strftime('%H:%M:%S')}  {detector.card.phrase}  score {hit.score:.3f}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')}  {hit.phrase}  score {hit.score:.3f}", flush=True)

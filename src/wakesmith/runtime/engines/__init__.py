@@ -18,7 +18,7 @@ class Engine(Protocol):
     """Runs one step of a model."""
 
     def step(self, samples: Floats, state: Floats) -> tuple[Floats, Floats]:
-        """(1, step_samples), (1, S) -> scores (1, n), state (1, S)."""
+        """(1, step_samples), (1, S) -> scores (1, n), or (1, n, K) for K > 1 phrases; state (1, S)."""
         ...
 
 

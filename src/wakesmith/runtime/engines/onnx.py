@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class OnnxEngine:
-    """samples (1, step_samples), state (1, S) -> scores (1, n), state (1, S)."""
+    """samples (1, step_samples), state (1, S) -> scores (1, n), or (1, n, K) for K > 1 phrases; state (1, S)."""
 
     def __init__(self, path: Path, card: Card) -> None:
         options = onnxruntime.SessionOptions()
@@ -30,10 +30,11 @@ class OnnxEngine:
         self._check(path, card)
 
     def _check(self, path: Path, card: Card) -> None:
+        several = [len(card.phrases)] if len(card.phrases) > 1 else []
         wanted = {
             "samples": [1, card.step_samples],
             "state": [1, card.state_size],
-            "scores": [1, card.scores_per_step],
+            "scores": [1, card.scores_per_step, *several],
             "new_state": [1, card.state_size],
         }
         found = {value.name: value.shape for value in (*self._session.get_inputs(), *self._session.get_outputs())}
