@@ -80,7 +80,7 @@ def recipe(folder: Path, **over: object) -> _recipe.Recipe:
                  "near_duplicate": 1.0},
         "views": {"n_views": 2, "n_rooms": 0, "effects": [{"name": "shift"}, {"name": "level"}]},
         "teacher": {"name": "whisper", "path": str(folder / "whisper")},
-        "teach": {"gate": "off", "epochs": 6},
+        "teach": {"gate": "off", "epochs": 30, "patience": 30, "lr": 5e-3, "batch_size": 16, "head": {"dropout": 0.1}},
         "student": {"name": "ds_cnn", "width": 8},
         "train": {"steps": 120, "batch": 32, "evaluations": 1},
         "evaluate": {"snrs_db": [10.0], "smoothing_windows": [1], "refractory_s": [1.0], "max_room_positives": 0},
