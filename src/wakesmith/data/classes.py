@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ def numbers(clips: Iterable[Clip], recordings: Mapping[str, Recording], phrases:
     return np.array(found, dtype=np.int64)
 
 
-def said(recording: Recording, phrases: list[str]) -> int:
+def said(recording: Recording, phrases: Sequence[str]) -> int:
     """Which of the phrases a recording of one says. Raises DataError for a text that is none of several."""
     if len(phrases) == 1:
         return 0

@@ -18,6 +18,19 @@ VOICES = ("espeak", "kokoro", "hibari", "piper", "command")
 
 def check(report: dict[str, Any]) -> None:
     """Refuse figures of dev, on which the threshold was chosen, where test is promised. Raises DataError."""
+    for one in of_phrases(report):
+        _check(one)
+
+
+def of_phrases(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """A report of several phrases -> one of each, with what they share; one of a single phrase is such already."""
+    if "phrases" not in report:
+        return [report]
+    shared = {key: value for key, value in report.items() if key not in ("phrases", "confusion")}
+    return [{**shared, **own} for own in report["phrases"]]
+
+
+def _check(report: dict[str, Any]) -> None:
     for split in ("dev", "test"):
         found = report[split].get("split")
         if found != split:
@@ -28,7 +41,7 @@ def check(report: dict[str, Any]) -> None:
 
 
 def warnings(report: dict[str, Any]) -> list[str]:
-    """What a reader must know before believing a figure."""
+    """What a reader must know before believing a figure of one phrase."""
     test, dev, told = report["test"], report["dev"], []
     rate = report["operating_point"]["target_fa_per_hour"]
     if dev["hours"] * rate < 1:
@@ -57,19 +70,36 @@ def warnings(report: dict[str, Any]) -> list[str]:
 
 def method(report: dict[str, Any]) -> str:
     """What a miss, a false accept and the threshold are here."""
-    point, heard = report["operating_point"], " ".join(row["name"] for row in report["test"]["conditions"])
+    each = of_phrases(report)
+    heard = " ".join(row["name"] for row in each[0]["test"]["conditions"])
+    refractory = _by_phrase(each, lambda one: f"{one['operating_point']['refractory_s']:g} s")
+    chosen_on = _by_phrase(each, lambda one: str(one["operating_point"]["chosen_on"]))
     return (
         "The shipped bundle ran through the runtime over continuous audio. A phrase is heard when the smoothed score "
         "reaches the threshold between its start and shortly after its end; a bed of noise or others lies under the phrases at "
-        f"the level named{_beds(heard)}. False accepts are detections in other speech and noise, {point['refractory_s']:g} s "
+        f"the level named{_beds(heard)}. False accepts are detections in other speech and noise{_others(each)}, {refractory} "
         "apart at least; near misses are counted apart. Threshold, smoothing and the time between detections were chosen on "
-        f"{point['chosen_on']}, and applied to test unchanged. Where those hours are too few for one event at a rate, the "
+        f"{chosen_on}, and applied to test unchanged. Where those hours are too few for one event at a rate, the "
         "threshold lies just over the loudest negative of dev, and is a bound, not an estimate. It never goes under a floor "
         "(evaluate.threshold_floor): a quiet hour says little about the next hundred. The prediction is for audio of dev's kind: "
         "a threshold just over dev's peak number k + 1 lets through k + 1 in dev's hours on average, not k. Its interval counts "
-        f"in that dev and test are both samples, and that {_bursts(report)}. FRR intervals are Wilson's, rates have exact "
-        "Poisson intervals, both of 95 %; with no event at all the upper end is one-sided."
+        f"in that dev and test are both samples, and that {_by_phrase(each, _bursts)}. FRR intervals are Wilson's, rates have "
+        "exact Poisson intervals, both of 95 %; with no event at all the upper end is one-sided."
     )
+
+
+def _by_phrase(each: list[dict[str, Any]], told: Callable[[dict[str, Any]], str]) -> str:
+    """What is told of all phrases; with their names where it differs."""
+    texts = [told(one) for one in each]
+    return (
+        texts[0]
+        if len(set(texts)) == 1
+        else ", ".join(f"{text} ({one['phrase']})" for one, text in zip(each, texts, strict=True))
+    )
+
+
+def _others(each: list[dict[str, Any]]) -> str:
+    return "" if len(each) == 1 else " and in recordings of the other phrases, which are part of the hours"
 
 
 def _beds(heard: str) -> str:
@@ -97,6 +127,16 @@ def teacher_name(card: dict[str, Any]) -> str:
 
 def condition_row(row: dict[str, Any]) -> Row:
     return [row["name"], f"{row['missed']} of {row['n']}", percent(row["frr"]), interval(row)]
+
+
+def confusion_rows(report: dict[str, Any]) -> list[Row]:
+    """Which phrases fired when each was said, clean, on test; [] for a single phrase."""
+    rows = report.get("confusion", [])
+    return [["said", "times", *(f"'{row['said']}' fired" for row in rows)], *map(_confusion_row, rows)] if rows else []
+
+
+def _confusion_row(row: dict[str, Any]) -> Row:
+    return [row["said"], str(row["n"]), *map(str, row["fired"].values())]
 
 
 def interval(row: dict[str, Any]) -> str:

@@ -15,10 +15,12 @@ from wakesmith.report.facts import (
     Row,
     check,
     condition_row,
+    confusion_rows,
     interval,
     made_of,
     method,
     near_misses_fired,
+    of_phrases,
     percent,
     prediction,
     prediction_row,
@@ -76,9 +78,32 @@ detector.process(samples)   # 16 kHz, chunks of any size -> [Detection(time_s, s
 def html(report: dict[str, Any]) -> str:
     """One page that needs nothing else: light and dark, phone and print. Raises DataError as `check` does."""
     check(report)
-    test, phrase, compared = report["test"], escape.escape(report["phrase"]), side_by_side(report)
+    each, compared = of_phrases(report), side_by_side(report)
+    title = escape.escape(", ".join(one["phrase"] for one in each))
     parts = [
-        f"<h1>“{phrase}”</h1><p class=soft>{escape.escape(made_of(report))}</p>",
+        f"<h1>{', '.join(map(_quoted, each))}</h1><p class=soft>{escape.escape(made_of(report))}</p>",
+        _confusion(confusion_rows(report)),
+        *((f"<h1>{_quoted(one)}</h1>" if len(each) > 1 else "") + _of_phrase(one) for one in each),
+        "<h2>Training</h2>",
+        training(report["training"]),
+        _compared(compared),
+        _teacher(report["teacher"], told=("dev",) if compared else ()),
+        "<h2>Data</h2>",
+        _html_table([DATA_HEAD, *map(_data_row, report["data"])]),
+        f"<h2>How this was measured</h2><p>{escape.escape(method(report))}</p>",
+        f"<h2>How to use it</h2><pre>{escape.escape(USE)}</pre>",
+    ]
+    return f"{HEAD.format(title, STYLE)}<body><main>{''.join(parts)}</main></body></html>\n"
+
+
+def _quoted(report: dict[str, Any]) -> str:
+    return f"“{escape.escape(report['phrase'])}”"
+
+
+def _of_phrase(report: dict[str, Any]) -> str:
+    """What was measured of one phrase."""
+    test = report["test"]
+    parts = [
         _cards(report),
         "".join(f"<p class=warn>{escape.escape(text)}</p>" for text in warnings(report)),
         "<h2>How well it hears, at the shipped threshold</h2>",
@@ -108,16 +133,15 @@ def html(report: dict[str, Any]) -> str:
         ),
         "<h2>Near misses</h2><p class=soft>Phrases made to sound like it; they are not among the false accepts per hour.</p>",
         _near_misses(report["near_misses"]),
-        "<h2>Training</h2>",
-        training(report["training"]),
-        _compared(compared),
-        _teacher(report["teacher"], told=("dev",) if compared else ()),
-        "<h2>Data</h2>",
-        _html_table([DATA_HEAD, *map(_data_row, report["data"])]),
-        f"<h2>How this was measured</h2><p>{escape.escape(method(report))}</p>",
-        f"<h2>How to use it</h2><pre>{escape.escape(USE)}</pre>",
     ]
-    return f"{HEAD.format(phrase, STYLE)}<body><main>{''.join(parts)}</main></body></html>\n"
+    return "".join(parts)
+
+
+def _confusion(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    told = "Recordings of test, clean. A phrase that fires when another is said is a false accept of it."
+    return f"<h2>Phrases taken for one another</h2><p class=soft>{told}</p>" + _html_table(rows)
 
 
 def _cards(report: dict[str, Any]) -> str:

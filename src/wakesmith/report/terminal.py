@@ -13,7 +13,9 @@ from wakesmith.report.facts import (
     Row,
     check,
     condition_row,
+    confusion_rows,
     near_misses_fired,
+    of_phrases,
     prediction,
     prediction_row,
     rate_row,
@@ -27,6 +29,13 @@ from wakesmith.report.facts import (
 def table(report: dict[str, Any]) -> str:
     """The main figures of the test split, for a terminal. Raises DataError as `check` does."""
     check(report)
+    lines = [line for one in of_phrases(report) for line in (*_of_phrase(one), "")]
+    for rows in (confusion_rows(report), side_by_side(report)):
+        lines += [*_aligned(rows), ""] if rows else []
+    return "\n".join(lines[:-1])
+
+
+def _of_phrase(report: dict[str, Any]) -> list[str]:
     test, point = report["test"], report["operating_point"]
     lines = [
         f"'{report['phrase']}': {report['student']['name']}, {report['student']['parameters']:,} parameters, "
@@ -48,9 +57,7 @@ def table(report: dict[str, Any]) -> str:
         lines += ["", *_aligned([["mostly missed, clean", *MOSTLY_HEAD], *map(source_row, mostly)])]
     if worst := report["speakers"]["worst"]:
         lines += ["", *_aligned([SPEAKER_HEAD, *map(speaker_row, worst[:5])])]
-    if compared := side_by_side(report):
-        lines += ["", *_aligned(compared)]
-    return "\n".join(lines)
+    return lines
 
 
 def _aligned(rows: list[Row]) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wakesmith.steps._heard import Heard, fired
+from wakesmith.steps._heard import Heard, fired, missed
 from wakesmith.steps._judge import rate, share
 
 if TYPE_CHECKING:
@@ -65,6 +65,20 @@ def false_accepts_by_source(heard: Heard, point: OperatingPoint) -> list[dict[st
     owners = [stream.owner(one.time_s) for stream in heard.streams["negatives"] for one in fired(stream, point)]
     counts = Counter(owner.group[0] for owner in owners if owner)
     return [{"source": source, **rate(counts[source], own)} for source, own in sorted(hours.items())]
+
+
+def confusion(heard: Sequence[Heard], points: Sequence[OperatingPoint], phrases: Sequence[str], patience_s: float) -> list[Any]:
+    """Which phrases fire when each is said clean: `heard` and `points` by phrase -> a row by phrase that was said."""
+    columns = []
+    for number, (one, point) in enumerate(zip(heard, points, strict=True)):
+        said = [stream for stream in one.streams["negatives"] if stream.condition]  # the other phrases, in their order
+        said.insert(number, one.streams["positives"][0])
+        columns.append([int(np.count_nonzero(~missed(stream, point, patience_s))) for stream in said])
+    n_said = [len(one.streams["positives"][0].events) for one in heard]
+    return [
+        {"said": phrase, "n": n, "fired": dict(zip(phrases, fires, strict=True))}
+        for phrase, n, *fires in zip(phrases, n_said, *columns, strict=True)
+    ]
 
 
 def by_text(judged: dict[str, Any], recordings: dict[str, Recording], threshold: float) -> list[dict[str, Any]]:

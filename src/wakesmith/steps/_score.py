@@ -18,24 +18,28 @@ from wakesmith.runtime.detector import Detector
 from wakesmith.steps._heard import Heard
 
 
-def hear(folder: Path, streams: Iterable[Any], split: str) -> Heard:
-    """Score streams of a split with the run's bundle, in parallel; scores that an interrupted run made are taken up."""
+def hear(folder: Path, streams: Iterable[Any], split: str, phrase: int = 0) -> Heard:
+    """Score streams of a split with the run's bundle, in parallel; scores that an interrupted run made are taken up.
+
+    Kept are the scores of one phrase, by its number.
+    """
     sha256 = bundle.load_card(folder / "bundle").sha256
     scores = folder / "evaluate" / "scores"
     scores.mkdir(parents=True, exist_ok=True)
     heard = Heard(split)
     with ProcessPoolExecutor(os.cpu_count() or 1, initializer=_start, initargs=(folder / "bundle",)) as pool:
-        for scored in track(_scored(pool, streams, scores, sha256), f"{split} streams"):
+        for scored in track(_scored(pool, streams, scores, sha256, phrase), f"{split} streams"):
             heard.add(*scored)
     return heard
 
 
-def _scored(pool: ProcessPoolExecutor, streams: Any, scores: Path, sha256: str) -> Iterator[Any]:
+def _scored(pool: ProcessPoolExecutor, streams: Any, scores: Path, sha256: str, phrase: int) -> Iterator[Any]:
     """What `Heard.add` takes, in order. Few streams wait at once: hours of samples would fill the memory."""
     waiting: deque[Any] = deque()
     for kind, condition, stream in streams:
         path = scores / f"{stream.name}-{_key(sha256, stream.samples)}.npz"
-        waiting.append((kind, stream.name, condition, stream.events, stream.hours, pool.submit(_score, path, stream.samples)))
+        future = pool.submit(_score, path, stream.samples, phrase)
+        waiting.append((kind, stream.name, condition, stream.events, stream.hours, future))
         if len(waiting) > 2 * (os.cpu_count() or 1):
             *told, future = waiting.popleft()
             yield (*told, *future.result())
@@ -55,12 +59,14 @@ def _start(bundle: Path) -> None:
     _worker["detector"] = Detector.load(bundle)
 
 
-def _score(path: Path, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _score(path: Path, samples: np.ndarray, phrase: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) -> times (n,), scores of the phrase (n,); on disk lie those of all phrases."""
     if path.exists():
         with np.load(path) as made:
-            return made["times_s"], made["scores"]
-    times_s, scores = _worker["detector"].scores(samples)
-    aside = path.with_suffix(".part.npz")
-    np.savez(aside, times_s=times_s, scores=scores)
-    aside.replace(path)
-    return times_s, scores
+            times_s, scores = made["times_s"], made["scores"]
+    else:
+        times_s, scores = _worker["detector"].scores(samples)
+        aside = path.with_suffix(".part.npz")
+        np.savez(aside, times_s=times_s, scores=scores)
+        aside.replace(path)
+    return times_s, scores.reshape(len(times_s), -1)[:, phrase]

@@ -5,7 +5,7 @@ The operating point is chosen on dev; test is only reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,10 +15,11 @@ from wakesmith import config
 from wakesmith.errors import DataError
 
 if TYPE_CHECKING:
+    from wakesmith.bundle import OperatingPoint
     from wakesmith.data.records import Recording
     from wakesmith.steps._heard import Heard
     from wakesmith.steps._recipe import Recipe
-    from wakesmith.steps._streams import Condition
+    from wakesmith.steps._streams import Condition, Stream
 
 
 class Settings(config.Settings):
@@ -51,47 +52,76 @@ class Settings(config.Settings):
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
-    """Write the operating point into the bundle's card, and folder/evaluate/{report.json, report.html}."""
+    """Write each phrase's operating point into the bundle's card, and folder/evaluate/{report.json, report.html}."""
     from wakesmith import bundle, report
     from wakesmith.run import write_json
-    from wakesmith.steps import _judge, _score
+    from wakesmith.steps import _judge
 
     settings, out = recipe.evaluate, folder / "evaluate"
-    heard = {split: _score.hear(folder, streams(settings, recipe.seed, folder, split), split) for split in ("dev", "test")}
-    point, tried = _judge.choose(heard["dev"], settings)
-    bundle.set_operating_point(folder / "bundle", point)
-    told = _told(recipe, folder, heard, tried)
+    heard = [_hear(recipe, folder, number) for number in range(len(recipe.phrases))]
+    chosen = [_judge.choose(one["dev"], settings) for one in heard]
+    bundle.set_operating_point(folder / "bundle", *(point for point, _ in chosen))
+    told = _told(recipe, folder, heard, [tried for _, tried in chosen])
     write_json(out / "report.json", told)
     (out / "report.html").write_text(report.html(told), encoding="utf-8")
     return out
 
 
-def _told(recipe: Recipe, folder: Path, heard: dict[str, Heard], tried: list[dict[str, Any]]) -> dict[str, Any]:
-    """All that the report says, as plain values."""
+def _hear(recipe: Recipe, folder: Path, number: int) -> dict[str, Heard]:
+    """What the bundle's score of a phrase says of dev and test; a stream that another phrase was judged by is not heard again."""
+    from wakesmith.steps import _score
+
+    made = {}
+    for split in ("dev", "test"):
+        found = streams(recipe.evaluate, recipe.seed, folder, split, recipe.phrases, number)
+        made[split] = _score.hear(folder, found, split, number)
+    return made
+
+
+def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: list[list[dict[str, Any]]]) -> dict[str, Any]:
+    """All that the report says, as plain values: of one phrase, or a list `phrases` beside what they share."""
     import json
 
     from wakesmith import bundle
     from wakesmith.data.audio_store import AudioStore
-    from wakesmith.steps import _groups, _judge, _predict
+    from wakesmith.steps import _groups
 
-    card, settings = bundle.load_card(folder / "bundle"), recipe.evaluate
+    card = bundle.load_card(folder / "bundle")
     recordings = AudioStore.open(folder / "prepare").recordings
-    point = card.operating_point
-    assert point is not None
-    dev, test = (_judge.judge(heard[split], heard["dev"], point, settings) for split in ("dev", "test"))
     teacher = folder / "teach" / "card.json"
     curve = folder / "train" / "metrics.jsonl"
     lines = curve.read_text(encoding="utf-8").splitlines() if curve.exists() else []
     student = json.loads((folder / "train" / "card.json").read_text(encoding="utf-8"))
     n_bytes = (folder / "bundle" / card.model).stat().st_size
-    return {
-        "phrase": recipe.phrases[0],
+    shared = {
         "student": {"name": recipe.student.name, "parameters": card.parameters, "bytes": n_bytes, "dev": student["dev"]},
-        "operating_point": point.model_dump(mode="json"),
-        "tried_on_dev": tried,
         "teacher": json.loads(teacher.read_text(encoding="utf-8")) if recipe.train.distil else None,
         "training": [json.loads(line) for line in lines],
         "data": _groups.counted(recordings.values()),
+    }
+    points = [one.operating_point for one in card.phrases if one.operating_point is not None]
+    each = [
+        {"phrase": phrase, **_of_phrase(own, point, ways, recordings, recipe.evaluate)}
+        for phrase, own, point, ways in zip(recipe.phrases, heard, points, tried, strict=True)
+    ]
+    if len(each) == 1:
+        return {**each[0], **shared}
+    tests = [own["test"] for own in heard]
+    confusion = _groups.confusion(tests, points, recipe.phrases, recipe.evaluate.patience_s)
+    return {**shared, "phrases": each, "confusion": confusion}
+
+
+def _of_phrase(
+    heard: dict[str, Heard], point: OperatingPoint, tried: list[dict[str, Any]], recordings: dict[str, Recording],
+    settings: Settings,
+) -> dict[str, Any]:  # fmt: skip
+    """The figures of one phrase at its operating point."""
+    from wakesmith.steps import _groups, _judge, _predict
+
+    dev, test = (_judge.judge(heard[split], heard["dev"], point, settings) for split in ("dev", "test"))
+    return {
+        "operating_point": point.model_dump(mode="json"),
+        "tried_on_dev": tried,
         "sources": _groups.by_source(test, recordings),
         "speakers": _groups.by_speaker(test, recordings),
         "near_misses": _groups.by_text(test, recordings, point.threshold),
@@ -102,29 +132,54 @@ def _told(recipe: Recipe, folder: Path, heard: dict[str, Heard], tried: list[dic
     }
 
 
-def streams(settings: Settings, seed: int, folder: Path, split: str) -> Iterator[Any]:
-    """(kind, condition or none, stream) of all that is heard of a split."""
+def streams(
+    settings: Settings, seed: int, folder: Path, split: str, phrases: Sequence[str] = ("the phrase",), number: int = 0
+) -> Iterator[Any]:
+    """(kind, condition or none, stream) of all that one of the phrases is judged by in a split.
+
+    Recordings of the other phrases are negatives of it, clean and with that condition; other speech and noise have none.
+    """
     from wakesmith.augment._bank import Bank
     from wakesmith.data.audio_store import AudioStore
     from wakesmith.steps import _streams
 
     store = AudioStore.open(folder / "prepare")
-    beds = _streams.Beds(store, Bank(folder / "views" / "bank"))
-    gap_s = (settings.gap_s[0], settings.gap_s[1])
-    positives = _drawn(_of(store, split, "wake"), settings.max_positives, seed)
-    if not positives:
-        raise DataError(f"evaluate: no recording of the phrase in {split}. Give more speakers, or raise data.{split}_share.")
-    for condition in _conditions(settings, beds, split):
-        name = f"{split}-{condition.name.replace(' ', '-')}"
-        some = _drawn(positives, settings.max_room_positives, seed) if condition.in_room else positives
-        yield "positives", condition, _streams.of_events(store, beds, some, split, condition, gap_s, seed, name)
+    beds, clean = _streams.Beds(store, Bank(folder / "views" / "bank")), _streams.Condition()
+    said = [_drawn(own, settings.max_positives, seed) for own in _said(store, split, phrases)]
     near = _drawn(_of(store, split, "near_miss"), settings.max_positives, seed)
+
+    def stream(recordings: list[Recording], condition: Condition, name: str) -> Stream:
+        gap_s = (settings.gap_s[0], settings.gap_s[1])
+        return _streams.of_events(store, beds, recordings, split, condition, gap_s, seed, f"{split}-{name}")
+
+    def name(number: int, condition: Condition) -> str:
+        return (f"phrase-{number + 1}-" if len(phrases) > 1 else "") + condition.name.replace(" ", "-")
+
+    for condition in _conditions(settings, beds, split):
+        some = _drawn(said[number], settings.max_room_positives, seed) if condition.in_room else said[number]
+        yield "positives", condition, stream(some, condition, name(number, condition))
     if near:
-        clean, name = _streams.Condition(), f"{split}-near-misses"
-        yield "near_misses", clean, _streams.of_events(store, beds, near, split, clean, gap_s, seed, name)
+        yield "near_misses", clean, stream(near, clean, "near-misses")
+    for other, recordings in enumerate(said):
+        if other != number:
+            yield "negatives", clean, stream(recordings, clean, name(other, clean))
     most = settings.max_dev_hours if split == "dev" else settings.max_test_hours
-    for stream in _streams.of_negatives(store, negatives(store, split), most, seed, split):
-        yield "negatives", None, stream
+    for one in _streams.of_negatives(store, negatives(store, split), most, seed, split):
+        yield "negatives", None, one
+
+
+def _said(store: Any, split: str, phrases: Sequence[str]) -> list[list[Recording]]:
+    """Recordings of each phrase. Raises DataError for a phrase without any."""
+    from wakesmith.data import classes
+
+    made: list[list[Recording]] = [[] for _ in phrases]
+    for recording in _of(store, split, "wake"):
+        made[classes.said(recording, phrases)].append(recording)
+    for phrase, own in zip(phrases, made, strict=True):
+        if not own:
+            what = f"'{phrase}'" if len(phrases) > 1 else "the phrase"
+            raise DataError(f"evaluate: no recording of {what} in {split}. Give more speakers, or raise data.{split}_share.")
+    return made
 
 
 def negatives(store: Any, split: str) -> list[Recording]:
