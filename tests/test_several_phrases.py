@@ -1,24 +1,29 @@
 """Several phrases in one bundle: a score, an operating point and a judgement each."""
 
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
-from tests import test_detector, test_export
+from tests import test_detector, test_evaluate, test_export, test_report, tiny_encoders, tiny_run
 from tests.test_bundle import card
 from tests.test_detector import bursts
-from wakesmith import audio, bundle, load_bundle, registry
+from wakesmith import audio, bundle, load_bundle, registry, report
 from wakesmith.bundle import OperatingPoint, Phrase
 from wakesmith.cli import app
-from wakesmith.errors import BundleError
+from wakesmith.data import audio_store
+from wakesmith.errors import BundleError, DataError
 from wakesmith.exporters import onnx as onnx_exporter
 from wakesmith.exporters._listener import STEP_SAMPLES, Listener
 from wakesmith.runtime.detector import Detector
-from wakesmith.steps import export
+from wakesmith.steps import _groups, evaluate, export, forge, mine
+from wakesmith.steps._streams import Condition
 
 torch.set_num_threads(1)
 LOUD = OperatingPoint(threshold=0.25, smoothing_window=3, refractory_s=0.5, chosen_on="a test")
@@ -256,3 +261,232 @@ def test_detect_names_the_phrase_when_there_are_several(made, tiny_bundle: Path,
     assert "hey nova" not in detect(capsys, tiny_bundle, tmp_path / "a.wav", "--threshold", 1e-6)
     one = json.loads(detect(capsys, tiny_bundle, tmp_path / "a.wav", "--threshold", 1e-6, "--json"))["detections"]
     assert {row["phrase"] for row in one} == {"hey nova"}
+
+
+# The evaluation: phrase one is a tone of 1 kHz, phrase two one of 2 kHz; the second score hears much of the first tone
+
+LEAK = 0.7
+
+
+def two_tones(folder: Path) -> None:
+    """A bundle whose scores say how much of each tone lies in the last 80 ms."""
+    step = test_evaluate.STEP
+    angles = [2 * np.pi * hz / 16_000 * np.arange(step) for hz in (1_000, 2_000)]
+    waves = np.stack([wave(angle) * 2 / step for angle in angles for wave in (np.sin, np.cos)], 1).astype(np.float32)
+    constants = {
+        "waves": waves, "mix": np.float32([[1, LEAK**2], [1, LEAK**2], [0, 1], [0, 1]]), "gain": np.float32([4]),
+        "one": np.float32([1]), "shape": np.array([1, 1, 2]),
+    }  # fmt: skip
+    steps = [
+        ("MatMul", ["samples", "waves"], "parts"), ("Mul", ["parts", "parts"], "squares"), ("MatMul", ["squares", "mix"], "sums"),
+        ("Sqrt", ["sums"], "sizes"), ("Mul", ["sizes", "gain"], "scaled"), ("Min", ["scaled", "one"], "flat"),
+        ("Reshape", ["flat", "shape"], "scores"), ("Identity", ["state"], "new_state"),
+    ]  # fmt: skip
+
+    def value(name: str, *sizes: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *sizes])
+
+    graph = helper.make_graph(
+        [helper.make_node(kind, inputs, [output]) for kind, inputs, output in steps], "tones",
+        [value("samples", step), value("state", 1)], [value("scores", 1, 2), value("new_state", 1)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), folder / "model.onnx")
+    shapes = {"scores_per_step": 1, "state_size": 1, "receptive_samples": step}
+    phrases = [Phrase(text="wake 0"), Phrase(text="wake 1")]
+    bundle.save_card(folder, card(phrases=phrases, sha256=bundle.file_sha256(folder / "model.onnx"), **shapes))
+
+
+def prepared(folder: Path) -> None:
+    """A run of test_evaluate, whose recordings say `wake 0` and `wake 1`: the latter become tones of 2 kHz."""
+    test_evaluate.prepared(folder)
+    two_tones(folder / "bundle")
+    place = folder / "prepare"
+    records = [json.loads(line) for line in (place / audio_store.RECORDINGS).read_text().splitlines()]
+    sounds, offsets = np.load(place / audio_store.AUDIO), np.load(place / audio_store.OFFSETS)
+    for record, start in zip(records, offsets, strict=True):
+        if record["text"] == "wake 1":
+            at = np.arange(record["phrase_end"] - record["phrase_start"])
+            tone = audio.to_int16((0.2 * np.sin(2 * np.pi * 2_000 * at / 16_000)).astype(np.float32))
+            sounds[start + record["phrase_start"] :][: len(at)] = tone
+    np.save(place / audio_store.AUDIO, sounds)
+
+
+def recipe_of_two() -> object:
+    made = test_evaluate.recipe(smoothing_windows=[1], snrs_db=[20.0])
+    made.phrases = ["wake 0", "Wake_1"]
+    return made
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judged")
+    prepared(folder)
+    evaluate.run(recipe_of_two(), folder)
+    return folder
+
+
+def told_of(folder: Path) -> dict:
+    return json.loads((folder / "evaluate" / "report.json").read_text())
+
+
+def test_every_phrase_is_judged_by_its_own_recordings(judged: Path):
+    told = told_of(judged)
+
+    assert [one["phrase"] for one in told["phrases"]] == ["wake 0", "Wake_1"]
+    for number, one in enumerate(told["phrases"]):
+        assert next((row["name"], row["missed"], row["n"]) for row in one["test"]["conditions"]) == ("clean", 0, 3)
+        assert {int(name[-1]) % 2 for name in one["test"]["by_recording"]} == {number}
+
+
+def test_recordings_of_the_other_phrase_are_negatives(judged: Path):
+    first, second = told_of(judged)["phrases"]
+    alone = 12 * (32_000 + 16_000 // 3) / 16_000 / 3600
+
+    assert first["test"]["hours"] > alone + 3 / 3600
+    assert second["test"]["loudest_negatives"][0]["recording"].startswith("test-wake-")
+    assert second["test"]["loudest_negatives"][0]["stream"] == "test-phrase-1-clean"
+
+
+def test_every_threshold_lies_over_what_the_phrase_hears_of_the_others(judged: Path):
+    first, second = (one.operating_point for one in bundle.load_card(judged / "bundle").phrases)
+
+    assert first is not None
+    assert second is not None
+    assert second.threshold > first.threshold
+    assert [point.model_dump(mode="json") for point in (first, second)] == [
+        one["operating_point"] for one in told_of(judged)["phrases"]
+    ]
+
+
+def test_a_file_that_holds_both_phrases_is_heard_as_both(judged: Path):
+    t = np.arange(9_600) / 16_000
+    pause = np.zeros(16_000, np.float32)
+    tones = [0.1 * np.sin(2 * np.pi * hz * t).astype(np.float32) for hz in (2_000, 1_000)]
+
+    found = load_bundle(judged / "bundle").process(np.concatenate([pause, tones[0], pause, tones[1], pause]))
+
+    assert [one.phrase for one in found] == ["wake 1", "wake 0"]
+
+
+def test_the_second_phrase_takes_up_the_scores_that_the_first_was_judged_by(judged: Path):
+    names = sorted(path.name.rpartition("-")[0] for path in (judged / "evaluate" / "scores").glob("test-*"))
+
+    assert len(names) == len(set(names))
+    assert {"test-near-misses", "test-negatives-000", "test-phrase-1-clean", "test-phrase-2-clean"} <= set(names)
+
+
+def test_one_that_fires_on_the_other_shows_in_the_confusion():
+    heard = [test_evaluate.heard("test", heights, [0.1], hours=1.0) for heights in ([0.9, 0.9], [0.9, 0.8, 0.3])]
+    for one, heights in zip(heard, ([0.9, 0.1, 0.1], [0.2, 0.7]), strict=True):
+        other = test_evaluate.heard("test", heights, [], hours=1.0).streams["positives"][0]
+        one.add("negatives", "other", Condition(), other.events, other.hours, other.times_s, other.scores)
+
+    rows = _groups.confusion(heard, [test_evaluate.POINT] * 2, ["yes", "no"], 1.0)
+
+    assert rows == [
+        {"said": "yes", "n": 2, "fired": {"yes": 2, "no": 1}},
+        {"said": "no", "n": 3, "fired": {"yes": 1, "no": 2}},
+    ]
+
+
+def test_a_phrase_without_recordings_in_a_split_is_named(tmp_path: Path):
+    prepared(tmp_path)
+    recipe = recipe_of_two()
+    recipe.phrases = ["wake 0", "wake 1", "wake 2"]
+
+    with pytest.raises(DataError, match="no recording of 'wake 2' in dev"):
+        evaluate.run(recipe, tmp_path)
+
+
+# The report
+
+
+def both() -> dict:
+    """A report of two phrases that differ."""
+    shared = ("student", "teacher", "training", "data")
+    first, second = test_report.a_report(phrase="yes <1>"), test_report.a_report(phrase="no", count=5)
+    second["operating_point"] = {**second["operating_point"], "threshold": 0.412, "refractory_s": 2.0}
+    confusion = [{"said": "yes <1>", "n": 50, "fired": {"yes <1>": 48, "no": 7}}]
+    confusion.append({"said": "no", "n": 50, "fired": {"yes <1>": 0, "no": 41}})
+    each = [{key: value for key, value in one.items() if key not in shared} for one in (first, second)]
+    return {**{key: first[key] for key in shared}, "phrases": each, "confusion": confusion}
+
+
+def test_terminal_and_page_show_the_figures_of_every_phrase_and_the_confusion():
+    for text in (report.table(both()), test_report.seen(both())):
+        for figure in ("yes <1>", "0.731", "0.412", "3 in 8.00 h", "5 in 8.00 h", "48", "41", "'no' fired"):
+            assert figure in text
+    assert "yes <1>  50     48               7" in report.table(both())
+
+
+def test_what_differs_between_phrases_is_told_with_their_names():
+    text = test_report.seen(both())
+
+    assert "1 s (yes <1>), 2 s (no) apart at least" in text
+    assert "recordings of the other phrases" in text
+    assert "recordings of the other phrases" not in test_report.seen(test_report.a_report())
+
+
+def test_what_the_phrases_share_is_shown_once():
+    page = report.html(both())
+
+    assert page.count("<h2>Training</h2>") == page.count("<h2>Teacher</h2>") == page.count("How this was measured") == 1
+
+
+@pytest.mark.parametrize("show", [report.html, report.table])
+def test_dev_of_any_phrase_cannot_pass_for_test(show):
+    made = both()
+    made["phrases"][1]["test"] = made["phrases"][1]["dev"]
+
+    with pytest.raises(DataError, match="'test' come from 'dev'"):
+        show(made)
+
+
+# The whole road
+
+SECOND_S = 4.2
+"""Where the second phrase begins in the sound that holds both."""
+
+
+@pytest.mark.slow
+def test_two_phrases_go_the_whole_road_into_one_bundle(tmp_path: Path):
+    """A rising and a falling sweep, other sounds, a tiny teacher: one bundle hears both, each in its place, at two thresholds."""
+    sounds = _two_sweeps(tmp_path / "sounds")
+    tiny_encoders.save("whisper", tmp_path / "whisper")
+    recipe = tiny_run.recipe(tmp_path, phrase=["swoop", "drop"], train={"steps": 200, "batch": 32, "evaluations": 1})
+
+    folder = forge.run(recipe, tmp_path / "run")
+
+    found = load_bundle(folder).process(sounds)
+    first, second = ({one.phrase for one in found if (one.time_s > SECOND_S) == later} for later in (False, True))
+    assert "swoop" in first
+    assert second == {"drop"}
+    thresholds = {one.operating_point.threshold for one in bundle.load_card(folder).phrases if one.operating_point}
+    assert len(thresholds) == 2
+    told = told_of(tmp_path / "run")
+    assert [row["said"] for row in told["confusion"]] == ["swoop", "drop"]
+    assert all(one["test"]["conditions"][0]["frr"] < 0.5 for one in told["phrases"])
+    assert "'drop' fired" in report.table(told)
+    with pytest.raises(BundleError, match="know bundles of one phrase"):
+        mine.run(recipe, tmp_path / "run", 1)
+
+
+def _two_sweeps(folder: Path) -> np.ndarray:
+    """The recordings of a tiny run, in which the near misses are a second phrase. -> a sound that holds both phrases"""
+    manifest = tiny_run.recordings(folder)
+    with manifest.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if row["label"] == "near_miss":
+            row |= {"label": "wake", "text": "drop"}
+    rows = [row for row in rows if row["path"] != "planted.wav"]
+    with manifest.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    chance = np.random.default_rng(7)
+    quiet = np.zeros(24_000, np.float32)
+    takes = [tiny_run.placed(tiny_run.sweep(chance, rising), 0.3, 1.2, chance) for rising in (True, False)]
+    return np.concatenate([quiet, takes[0], quiet, takes[1], quiet])
