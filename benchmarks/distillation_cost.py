@@ -31,7 +31,7 @@ from wakesmith.progress import mute
 from wakesmith.steps import _recipe, label, teach, train
 from wakesmith.students import _norm
 
-N_SAMPLES, N_VIEWS, N_CLIPS = 24_000, 4, 256
+N_SAMPLES, N_VIEWS, N_CLIPS = 24_000, 2, 1024  # an epoch is 8 batches: its start is not counted with every other step
 STUDENTS = {
     "9k": {"name": "ds_cnn", "width": 32},
     "26k": {"name": "ds_cnn", "width": 64},
