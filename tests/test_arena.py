@@ -214,7 +214,10 @@ def test_another_operating_point_is_another_engine_and_another_phrase_is_left_ou
 
     other, athena = shutil.copytree(tiny_bundle, tmp_path / "other"), shutil.copytree(tiny_bundle, tmp_path / "athena")
     bundle.set_operating_point(other, bundle.OperatingPoint(threshold=0.4, smoothing_window=3, chosen_on="a test"))
-    bundle.save_card(athena, bundle.load_card(athena).model_copy(update={"phrase": "athena"}))
+    card = bundle.load_card(athena)
+    bundle.save_card(
+        athena, card.model_copy(update={"phrases": [bundle.Phrase(text="athena", operating_point=card.operating_point)]})
+    )
     three = [part for folder in (tiny_bundle, other, athena) for part in ("--bundle", str(folder))]
     run.main(arguments(data, out, *three))
 
