@@ -9,12 +9,12 @@ import pytest
 
 from tests import tiny_run
 from tests.test_evaluate import tone_model
-from tests.test_mine import bytes_of, of, recipe, toned
+from tests.test_mine import bytes_of, made_round, of, recipe, toned
 from wakesmith import audio, bundle
 from wakesmith.bundle import OperatingPoint
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.clips import EVENT_END_SAMPLES
-from wakesmith.data.records import Clip, load_jsonl
+from wakesmith.data.records import Clip, Recording, load_jsonl
 from wakesmith.errors import BundleError, DataError, WakesmithError
 from wakesmith.run import Run
 from wakesmith.runtime.detector import Detector
@@ -88,6 +88,34 @@ def test_silent_broken_and_repeated_files_are_set_aside_whatever_is_trusted(list
     assert silent.aside == "silent"
     assert "the same sound as" in again.aside
     assert "broken.wav" in learn._read(listening / "broken.wav", MISS).aside
+
+
+def test_a_missed_phrase_ends_where_it_stands_out_of_the_noise(listening):
+    sound = np.random.default_rng(1).normal(0, 0.01, 48_000).astype(np.float32)
+    sound[8_000:20_000] += (0.2 * np.sin(np.arange(12_000) / 3)).astype(np.float32)
+    (one,) = examined(listening, (MISS, sound))
+
+    assert one.clips == [(pytest.approx(20_000, abs=480), "wake")]
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_a_file_that_judges_the_run_is_never_learned(tmp_path, split):
+    audio.write(tmp_path / "a.wav", toned(80_000, 40_000))
+    one = learn._read(tmp_path / "a.wav", MISS)
+    held = Recording("r", "/r.wav", "", "wake", "", "", "", 80_000, split)
+    _rounds.store(tmp_path / "prepare", [held], [audio.to_int16(one.samples)], [])
+
+    learn.keep_out(AudioStore.open(tmp_path / "prepare"), [one])
+
+    assert one.aside == ("" if split == "train" else f"the same sound is in the run's {split}, which must not be learned")
+
+
+def test_a_file_that_was_set_aside_may_be_learned_later(tmp_path):
+    one = made_round(tmp_path / "01", 1, kind="learn")
+    rows = [{"recording": "a", "set_aside": ""}, {"recording": "b", "set_aside": "the teacher hears no phrase"}]
+    (one.folder / "found.json").write_text(json.dumps({"files": rows}))
+
+    assert learn.learned_in([one]) == {"a": one}
 
 
 def test_a_bundle_without_its_run_is_refused(listening):

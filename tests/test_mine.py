@@ -105,15 +105,28 @@ def test_test_is_never_heard(tmp_path):
     assert sorted(path.name for path in (tmp_path / "evaluate" / "scores").iterdir()) == made
     assert before["searched"].keys() == {"train", "dev"}
     with pytest.raises(DataError, match="'test' is not searched"):
-        _peaks.others(store.recordings.values(), "test")
+        _peaks.others(store.recordings.values(), "test", ["speech"])
     with pytest.raises(AssertionError, match="must not be learned"):
         mine.write(tmp_path / "mined", store, [Peak("test-speech-2", 40_000, 0.9)])
 
 
 def test_the_phrase_itself_is_not_mined(tmp_path):
-    store = listening(tmp_path, {("train", "wake"): toned(80_000, 40_000), ("train", "near_miss"): toned(80_000, 40_000)})
+    listening(tmp_path, {("train", "wake"): toned(80_000, 40_000), ("dev", "speech"): toned(32_000)})
 
-    assert [one.label for one in _peaks.others(store.recordings.values(), "train")] == ["near_miss"]
+    assert found(tmp_path)["searched"]["train"] == {"hours": 0, "fired": 0, "peaks": 0}
+    with pytest.raises(ConfigError, match=r"mine\.labels"):
+        recipe(labels=["wake"])
+
+
+def test_near_misses_are_mined_and_counted_where_they_are_named(tmp_path):
+    kinds = ("near_miss", "speech", "noise", "unlabelled")
+    listening(tmp_path, {(split, kind): toned(80_000, 40_000) for split in ("train", "dev") for kind in kinds})
+
+    plain, named = found(tmp_path), found(tmp_path, labels=["near_miss", "noise"])
+
+    assert {row["label"] for row in plain["peaks"]} == {"speech", "noise"}
+    assert {row["label"] for row in named["peaks"]} == {"near_miss", "noise"}
+    assert {row["label"] for row in named["loudest_of_dev"]} == {"near_miss", "noise"}
 
 
 def test_what_is_known_is_not_mined_again(tmp_path):
@@ -128,6 +141,35 @@ def test_what_is_known_is_not_mined_again(tmp_path):
 
     assert told["n_clips"] == 1
     assert (again["searched"]["train"]["fired"], again["n_new"], again["n_clips"]) == (1, 0, 0)
+
+
+def test_what_was_set_aside_is_mined_once_the_limit_allows_it(tmp_path):
+    listening(tmp_path, {("train", "speech"): toned(160_000, TONE_END), ("dev", "speech"): toned(32_000)})
+    one = made_round(tmp_path / "rounds" / "01", 1, prepare=_recipe.fingerprint(recipe(), "prepare"))
+    (peak,) = found(tmp_path)["peaks"]
+    (one.folder / "found.json").write_text(json.dumps({"peaks": [{**peak, "teacher": 0.95, "is_taken": False}]}))
+
+    assert [found(tmp_path, phrase_over=over)["n_new"] for over in (0.9, 1.0)] == [0, 1]
+
+
+def test_a_store_of_other_sounds_has_another_fingerprint(tmp_path):
+    prints = {made_round(tmp_path / name, 1).fingerprint for name in ("a", "b")}
+    one = Recording("r", "", "", "speech", "", "", "", 10, "train")
+    _rounds.store(tmp_path / "b" / "prepare", [one], [np.ones(10, np.int16)], Round(tmp_path / "b").store.clips)
+
+    assert len(prints) == 1
+    assert Round(tmp_path / "b").fingerprint not in prints
+
+
+@pytest.mark.parametrize("key", ["frr_clean", "frr_all", "fa_per_hour"])
+def test_a_round_that_makes_dev_worse_says_so(key):
+    before = {"frr_clean": 0.1, "frr_all": 0.2, "fa_per_hour": 0.3, "hours": 1.0}
+    told = {"round": 2, "kind": "mine", "n_clips": 5, "before": {"dev": before}, "after": {"dev": before}}
+
+    assert "worse" not in _feedback.line(told)
+    assert "worse" not in _feedback.line(told | {"after": {"dev": before | {key: 0.01}}})
+    worse = _feedback.line(told | {"after": {"dev": before | {key: 0.5}}})
+    assert worse.endswith(f"On dev it got worse: {_feedback.JUDGED[key]}. The bundle before it is kept: rounds/02/bundle_before")
 
 
 def test_a_weak_peak_is_mined_where_the_least_score_allows_it(tmp_path):
@@ -199,6 +241,7 @@ def test_own_recordings_and_mined_clips_have_shares_of_their_own(tmp_path):
     assert [(int(np.flatnonzero(part.members)[0]), part.share) for part in made] == [(110, 0.25), (100, 0.5)]
 
 
+EVERY = ["near_miss", "speech", "noise"]
 STEPS = list(_recipe.STEPS)
 
 
@@ -329,10 +372,10 @@ def test_what_the_teacher_is_sure_of_is_told_and_not_learned(run):
 
 @pytest.mark.slow
 def test_forge_makes_the_rounds_that_are_asked_for(run):
-    words = [sys.executable, "-m", "wakesmith.cli", "mine", str(run), "--set", "mine.rounds=1"]
+    words = [sys.executable, "-m", "wakesmith.cli", "mine", str(run), "--set", f"mine.labels={EVERY}"]
     assert subprocess.run(words, capture_output=True, timeout=300).returncode == 0
-    forge.run(of(run, mine={"rounds": 2}), run)
-    forge.run(of(run, mine={"rounds": 2}), run)
+    for _ in range(2):
+        forge.run(of(run, mine={"rounds": 2, "labels": EVERY}), run)
 
     assert sorted(path.name for path in (run / "rounds").iterdir()) == ["01", "02"]
 

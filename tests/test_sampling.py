@@ -36,6 +36,12 @@ def test_a_part_without_clips_changes_nothing():
     assert drawn(parts=[Part(FEW, 1, 0.3)]) == plain  # none of them is of that class
 
 
+def test_a_part_without_clips_takes_nothing_from_one_that_has_some():
+    told = clips(parts=[Part(FEW, 0, 0.2), Part(FEW, 0, 0.5)])  # all clips of the second are of the first
+
+    assert (told < 5).sum() == pytest.approx(0.2 * 360, abs=1)
+
+
 def test_a_part_that_is_its_whole_class_changes_nothing():
     assert sorted(clips(parts=[Part(LABELS == 0, 0, 0.3)])) == sorted(clips())
 

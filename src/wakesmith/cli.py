@@ -213,7 +213,7 @@ def mine(
     from wakesmith.steps import mine as step
 
     made = step.run(_recipe_of(run, set_), run, rounds)
-    typer.echo(f"{len(made)} rounds; figures: {run / 'rounds'}/*/round.json" if made else "nothing new was found")
+    typer.echo(f"rounds made: {len(made)}; figures: {run / 'rounds'}/*/round.json" if made else "nothing new was found")
 
 
 @app.command()

@@ -98,7 +98,7 @@ def _groups(
     for part in own:
         groups.append((part.members & beside, part.share))
         beside &= ~part.members
-    groups.append((beside, 1 - sum(part.share for part in own)))
+    groups.append((beside, 1 - sum(ratio for mask, ratio in groups if mask.any())))
     there = sum(ratio for mask, ratio in groups if mask.any())
     return [(mask, share * ratio / there if mask.any() else 0.0) for mask, ratio in groups]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wakesmith.teachers._card import Teaches
 
 KEPT = (("train/model.safetensors", "model.safetensors"), ("train/losses.safetensors", "losses.safetensors"))
+JUDGED = {"frr_clean": "clean misses", "frr_all": "misses of all conditions", "fa_per_hour": "FA/h"}
 AFTER = ("train", "export", "evaluate")
 
 
@@ -108,7 +109,17 @@ def line(told: dict[str, Any]) -> str:
     """A round in one line: of a mined one dev alone, for further rounds may follow."""
     splits = ("dev",) if told["kind"] == "mine" else ("dev", "test")
     shown = "; ".join(f"{split} {_change(told, split)}" for split in splits)
-    return f"round {told['round']:02d}: {told['n_clips']} clips; {shown}"
+    return f"round {told['round']:02d}: {told['n_clips']} clips; {shown}{_warning(told)}"
+
+
+def _warning(told: dict[str, Any]) -> str:
+    """A sentence when dev got worse: the new bundle stands all the same."""
+    old, new = told["before"]["dev"], told["after"]["dev"]
+    worse = [words for key, words in JUDGED.items() if new[key] > old[key]]
+    if not worse:
+        return ""
+    kept = f"{FOLDER}/{told['round']:02d}/{BUNDLE_BEFORE}"
+    return f". On dev it got worse: {', '.join(worse)}. The bundle before it is kept: {kept}"
 
 
 def _change(told: dict[str, Any], split: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.bundle import OperatingPoint
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.clips import VIEW_SAMPLES
-from wakesmith.data.records import ROOM, Recording
+from wakesmith.data.records import Recording
 from wakesmith.errors import DataError
 from wakesmith.runtime.detector import smooth
 from wakesmith.steps import _score, _streams
@@ -40,16 +40,16 @@ class Peak(NamedTuple):
         return self.at + SLACK_SAMPLES[1] - CUT_SAMPLES
 
 
-def others(recordings: Iterable[Recording], split: str) -> list[Recording]:
-    """All of a split that is not the phrase. Raises DataError for test: what is learned from must never be heard there."""
+def others(recordings: Iterable[Recording], split: str, labels: Collection[str]) -> list[Recording]:
+    """All of a split with one of these labels. Raises DataError for test: what is learned from must never be heard there."""
     if split not in SEARCHED:
         raise DataError(f"mine: '{split}' is not searched, only {' and '.join(SEARCHED)} are.")
-    return sorted((r for r in recordings if r.split == split and r.label not in ("wake", ROOM)), key=lambda r: r.id)
+    return sorted((r for r in recordings if r.split == split and r.label in labels), key=lambda r: r.id)
 
 
-def listen(folder: Path, store: AudioStore, split: str, seed: int) -> Heard:
-    """The bundle of a run hears all other sounds of a split, at full length; scores are kept by model and sound."""
-    found = others(store.recordings.values(), split)
+def listen(folder: Path, store: AudioStore, split: str, seed: int, labels: Collection[str]) -> Heard:
+    """The bundle of a run hears all sounds of a split with these labels, at full length; scores are kept by model and sound."""
+    found = others(store.recordings.values(), split, labels)
     streams = _streams.of_negatives(store, found, math.inf, seed, split) if found else iter(())
     return _score.hear(folder, (("negatives", None, stream) for stream in streams), split)
 

@@ -6,6 +6,7 @@ again. plan.json says what began it, before/ and bundle_before/ hold what was th
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +57,10 @@ class Round:
         return (self.folder / TOLD).exists()
 
     @property
+    def told(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / TOLD).read_text(encoding="utf-8")))
+
+    @property
     def store(self) -> AudioStore:
         return AudioStore.open(self.folder / "prepare")
 
@@ -71,9 +76,9 @@ class Round:
 def of(recipe: Recipe, folder: Path) -> list[Round]:
     """The rounds that a training learns from, first to last. What was mined from other recordings than the run's counts no more:
     of those, some may lie in test now."""
-    prepared = _recipe.fingerprint(recipe, "prepare")
     every = [Round(path) for path in sorted((folder / FOLDER).glob("[0-9][0-9]*"))]
-    return [one for one in every if one.is_found and (one.plan["kind"] == "learn" or one.plan["prepare"] == prepared)]
+    found = [one for one in every if one.is_found]
+    return [one for one in found if one.plan["kind"] == "learn" or one.plan["prepare"] == _recipe.fingerprint(recipe, "prepare")]
 
 
 def fingerprints(recipe: Recipe, folder: Path) -> list[str]:
@@ -127,5 +132,5 @@ def store(out: Path, recordings: Sequence[Recording], sounds: Sequence[npt.NDArr
     np.save(out / OFFSETS, np.cumsum([0, *map(len, sounds[:-1])]).astype(np.int64))
     save_jsonl(out / RECORDINGS, recordings)
     save_jsonl(out / CLIPS, clips)
-    digest = record.fingerprint([sound.tobytes().hex() for sound in sounds])[:32]
+    digest = record.fingerprint([hashlib.blake2b(sound.tobytes()).hexdigest() for sound in sounds])[:32]
     record.write_json(out / CARD, {"audio": digest, "n_recordings": len(recordings), "n_clips": len(clips)})

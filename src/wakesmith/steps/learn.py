@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from wakesmith import audio, config
 from wakesmith.data.records import LABELS, Clip, Recording
 from wakesmith.errors import AudioError, BundleError, DataError
+from wakesmith.importers.wav_folders import ENDINGS
 from wakesmith.progress import say, track
 
 if TYPE_CHECKING:
+    from wakesmith.data.audio_store import AudioStore
     from wakesmith.runtime.detector import Detector
     from wakesmith.steps._recipe import Recipe
     from wakesmith.steps._rounds import Round
     from wakesmith.teachers._card import Teaches
 
-SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 MISS, FALSE_WAKE = "miss", "false_wake"
 AFTER_S = (0.1, 0.2, 0.3)
 """How long after the end of a phrase the teacher listens for it: views of training end so."""
@@ -74,26 +76,27 @@ def run(recipe: Recipe, bundle: Path, false_wakes: Path | None, misses: Path | N
 
     Raises BundleError when the run is not beside the bundle, DataError when no file can be learned from.
     """
+    from wakesmith.data.audio_store import AudioStore
     from wakesmith.run import Run
     from wakesmith.steps import _feedback, _rounds
-    from wakesmith.steps.mine import _told
 
     folder = run_of(bundle)
     files = list(_files(false_wakes, misses))
     place = Run.open(folder)
     with place.alone():
         _feedback.take_up(recipe, place, "learn")
-        earlier = {row["recording"]: one for one in _rounds.of(recipe, folder) for row in one.found.get("files", [])}
+        earlier = learned_in(_rounds.of(recipe, folder))
         given = [_read(path, kind) for path, kind in track(files, "learn: files")]
-        fresh = [one for one in given if one.name not in earlier or one.aside]
-        if not any(not one.aside for one in fresh) and (known := [earlier[g.name] for g in given if g.name in earlier]):
-            say(f"learn: these files were learned in round {known[-1].name}")
-            return _told(known[-1])
+        fresh = [one for one in given if one.name not in earlier]
+        keep_out(AudioStore.open(folder / "prepare"), fresh)
         examine(recipe, folder, fresh, trust)
         for one in fresh:
             if one.aside:
                 say(f"learn: set aside {one.path}: {one.aside}")
         taken = [one for one in fresh if not one.aside]
+        if not taken and (known := [earlier[one.name] for one in given if one.name in earlier]):
+            say(f"learn: {len(known)} of {len(given)} files were learned before, the last in round {known[-1].name}; nothing new")
+            return known[-1].told
         if not taken:
             raise DataError(
                 f"learn: none of {len(files)} files can be learned from (see above). --trust takes what the teacher doubts."
@@ -103,6 +106,11 @@ def run(recipe: Recipe, bundle: Path, false_wakes: Path | None, misses: Path | N
         say(f"learn: {len(taken)} of {len(fresh)} files, {n_clips} clips, all of them for train")
         _feedback.found(new, {"n_clips": n_clips, "trust": trust, "files": [one.told() for one in fresh]})
         return _feedback.finish(recipe, place, new)
+
+
+def learned_in(rounds: Sequence[Round]) -> dict[str, Round]:
+    """Name of a file's sound -> the round that learned it. What was set aside then may be taken now, with --trust."""
+    return {row["recording"]: one for one in rounds for row in one.found.get("files", []) if not row["set_aside"]}
 
 
 def run_of(bundle: Path) -> Path:
@@ -121,9 +129,11 @@ def _files(false_wakes: Path | None, misses: Path | None) -> Iterator[tuple[Path
     if not given:
         raise DataError("learn: nothing to learn from. Give --false-wakes FOLDER, --misses FOLDER or both.")
     for folder, kind in given:
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS)
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
         if not found:
-            raise DataError(f"{folder}: no sound file here ({', '.join(SOUNDS)}). Name the folder that holds the recordings.")
+            raise DataError(
+                f"{folder}: no sound file here ({', '.join(sorted(ENDINGS))}). Name the folder that holds the recordings."
+            )
         yield from ((path, kind) for path in found)
 
 
@@ -134,10 +144,24 @@ def _read(path: Path, kind: str) -> Given:
     except AudioError as error:
         made.aside = str(error)
         return made
-    made.name = "own-" + hashlib.blake2b(audio.to_int16(made.samples).tobytes(), digest_size=8).hexdigest()
+    made.name = _named(audio.to_int16(made.samples))
     if np.abs(made.samples).max() < audio.SILENT_PEAK:
         made.aside = "silent"
     return made
+
+
+def _named(sound: npt.NDArray[np.int16]) -> str:
+    return "own-" + hashlib.blake2b(sound.tobytes(), digest_size=8).hexdigest()
+
+
+def keep_out(store: AudioStore, given: Sequence[Given]) -> None:
+    """Set aside the very sounds that dev or test of the run hold, whatever is trusted: they judge what was learned."""
+    lengths = {len(one.samples) for one in given}
+    judges = [one for one in store.recordings.values() if one.split != "train" and one.n_samples in lengths]
+    held = {_named(store.int16(one.id)): one for one in judges}
+    for one in given:
+        if not one.aside and one.name in held:
+            one.aside = f"the same sound is in the run's {held[one.name].split}, which must not be learned"
 
 
 def examine(recipe: Recipe, folder: Path, given: Sequence[Given], trust: bool) -> None:
@@ -170,7 +194,7 @@ def _ends(one: Given, detector: Detector, least: float, most: int, trust: bool) 
     peaks = of_scores(times_s, scores, point, 0.0)
     one.highest = peaks[0][0] if peaks else 0.0
     if one.kind == MISS:
-        return [audio.speech_bounds(one.samples)[1]]
+        return [audio.phrase_bounds(one.samples)[1]]  # as `prepare` finds it
     near = [peak for peak in peaks if peak[0] >= least * point.threshold] or (peaks[:1] if trust else [])
     if not near:
         one.aside = f"the bundle keeps quiet here (highest score {one.highest:.2f}, it fires at {point.threshold:.2f})"

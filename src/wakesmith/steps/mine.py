@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from wakesmith.steps._heard import Heard
     from wakesmith.steps._peaks import Peak
     from wakesmith.steps._recipe import Recipe
-    from wakesmith.steps._rounds import Round
 
 N_LOUDEST = 10
 
@@ -31,6 +30,8 @@ class Settings(config.Settings):
     """Rounds that `forge` makes after the first training."""
     least_score: float = Field(default=0.3, gt=0, le=1)
     """A peak is collected from this share of the bundle's threshold on."""
+    labels: list[Literal["speech", "noise", "near_miss"]] = Field(default=["speech", "noise"], min_length=1)
+    """What is searched: what FA/h counts; near misses when they are named."""
     most: int = Field(default=400, ge=1)
     """At most so many clips of each label in a round, the highest peaks first."""
     most_per_recording: int = Field(default=3, ge=1)
@@ -51,7 +52,7 @@ def run(recipe: Recipe, folder: Path, rounds: int) -> list[dict[str, Any]]:
     place = Run.open(folder)
     with place.alone():
         open_round = _feedback.take_up(recipe, place, "mine")
-        told = [_told(open_round)] if open_round and open_round.plan["kind"] == "mine" else []
+        told = [open_round.told] if open_round and open_round.plan["kind"] == "mine" else []
         while len(told) < rounds and (one := _one(recipe, place)) is not None:
             told.append(one)
     return told
@@ -65,14 +66,6 @@ def go_on(recipe: Recipe, place: Run, rounds: int) -> None:
     while sum(one.plan["kind"] == "mine" for one in _rounds.of(recipe, place.folder)) < rounds:
         if _one(recipe, place) is None:
             return
-
-
-def _told(one: Round) -> dict[str, Any]:
-    import json
-
-    from wakesmith.steps._rounds import TOLD
-
-    return dict(json.loads((one.folder / TOLD).read_text(encoding="utf-8")))
 
 
 def _one(recipe: Recipe, place: Run) -> dict[str, Any] | None:
@@ -99,12 +92,13 @@ def search(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     card = bundle.load_card(folder / "bundle")
     point = card.operating_point
     assert point is not None, "a bundle that was evaluated has a point"
-    heard = {split: _peaks.listen(folder, store, split, recipe.seed) for split in _peaks.SEARCHED}
+    heard = {split: _peaks.listen(folder, store, split, recipe.seed, settings.labels) for split in _peaks.SEARCHED}
     peaks = {split: _peaks.above(one, point, settings.least_score * point.threshold) for split, one in heard.items()}
     known = defaultdict(list)
     for one in _rounds.of(recipe, folder):
         for row in one.found.get("peaks", []):
-            known[row["recording"]].append(row["at"])
+            if row["is_taken"] or row["teacher"] > settings.phrase_over:
+                known[row["recording"]].append(row["at"])
     new = [peak for peak in peaks["train"] if not _peaks.is_near(peak, known[peak.recording])]
     chosen = chosen_of(new, {name: one.label for name, one in store.recordings.items()}, settings)
     teacher = _feedback.teacher_of(recipe, folder)
