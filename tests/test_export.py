@@ -152,7 +152,18 @@ def test_licences_of_what_was_learned_from_are_in_the_card(run_folder: Path):
     records = [Recording(i, f"{i}.flac", "", "wake", "", "x", licence, 1, split) for i, licence, split in heard]
     save_jsonl(run_folder / "prepare" / "recordings.jsonl", records)
 
-    assert export._licences(run_folder) == ["CC0-1.0", "unknown"]
+    assert export._licences([run_folder]) == ["CC0-1.0", "unknown"]
+
+
+def test_licences_of_own_recordings_are_in_the_card(run_folder: Path):
+    one = run_folder / "rounds" / "01"
+    (one / "prepare").mkdir(parents=True)
+    (one / "plan.json").write_text('{"kind": "learn"}')
+    (one / "found.json").write_text("{}")
+    (one / "prepare" / "store.json").write_text("{}")
+    save_jsonl(one / "prepare" / "recordings.jsonl", [Recording("a", "/a.wav", "", "wake", "", "x", "own", 1, "train")])
+
+    assert bundle.load_card(export.run(recipe("ds_cnn"), run_folder)).data_licences == ["own"]
 
 
 def test_weights_of_another_student_are_named(run_folder: Path):

@@ -14,6 +14,7 @@ from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.data import classes
 from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import BundleError
+from wakesmith.steps import _rounds
 
 EXPORTER = "onnx"
 TEACHER_FACTS = (
@@ -59,7 +60,7 @@ def run(recipe: Any, folder: Path) -> Path:
         model=exporter.file_name,
         sha256=bundle.file_sha256(aside / exporter.file_name),
         teacher=_teacher(folder) if recipe.train.distil else None,
-        data_licences=_licences(folder),
+        data_licences=_licences([folder, *(one.folder for one in _rounds.of(recipe, folder))]),
         versions=_versions(),
         seed=recipe.seed,
     )
@@ -122,12 +123,11 @@ def _teacher(folder: Path) -> dict[str, Any] | None:
     return {key: card[key] for key in TEACHER_FACTS if key in card}
 
 
-def _licences(folder: Path) -> list[str]:
-    path = folder / "prepare" / "recordings.jsonl"
-    if not path.is_file():
-        return []
-    heard = {one.licence or "unknown" for one in load_jsonl(path, Recording) if one.split in ("train", "dev")}
-    return sorted(heard)
+def _licences(folders: list[Path]) -> list[str]:
+    """Of what train and dev hold, in a run and in the rounds that it learned from."""
+    paths = [folder / "prepare" / "recordings.jsonl" for folder in folders]
+    heard = [one for path in paths if path.is_file() for one in load_jsonl(path, Recording)]
+    return sorted({one.licence or "unknown" for one in heard if one.split in ("train", "dev")})
 
 
 def _versions() -> dict[str, str]:
