@@ -83,6 +83,19 @@ def test_what_cannot_be_used_lies_in_quarantine_with_its_reason(run):
         assert told in reasons[name]
 
 
+def test_a_phrase_that_is_said_to_end_after_its_recording_lies_in_quarantine(tmp_path):
+    rows = load_jsonl(spoken(tmp_path) / "speak/recordings.jsonl", Recording)
+    wrong = {"wake-0": 3 * RATE, "wake-1": RATE + 400}  # two seconds off; rounded to a fortieth of a second
+    rows = [dataclasses.replace(row, phrase_end=wrong.get(row.id, row.phrase_end)) for row in rows]
+    save_jsonl(tmp_path / "speak/recordings.jsonl", rows)
+
+    store = go(tmp_path)
+
+    assert "wake-0" not in store.recordings
+    assert "wake-1" in store.recordings
+    assert "end at 3.00 s, but it is 1.00 s long" in (tmp_path / "prepare/quarantine.jsonl").read_text()
+
+
 def test_the_store_gives_back_what_was_recorded(run):
     heard = run[1].recording("wake-3")
 

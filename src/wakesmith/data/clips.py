@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from wakesmith.audio import SAMPLE_RATE_HZ, speech_bounds, to_float
+from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.data.classes import plain
 from wakesmith.data.records import ROOM, UNLABELLED, Clip, Recording
 from wakesmith.rng import rng
@@ -34,8 +34,8 @@ def clips_of(recording: Recording, samples: npt.NDArray[np.int16], silence_dbfs:
     if recording.label == ROOM:
         return []
     if recording.label in ("wake", "near_miss"):
-        end = _phrase(recording, samples)[1]
-        return [_clip(recording, end - EVENT_END_SAMPLES, EVENT_END_SAMPLES)]
+        assert recording.phrase_end, f"{recording.id}: prepare has not said where its phrase lies"
+        return [_clip(recording, recording.phrase_end - EVENT_END_SAMPLES, EVENT_END_SAMPLES)]
     starts = [start for start in _starts(len(samples)) if _loud(samples, start, silence_dbfs)]
     if len(starts) > most:
         drawn = rng(seed, recording.id, "clips").choice(len(starts), size=most, replace=False)
@@ -47,13 +47,7 @@ def _clip(recording: Recording, start: int, event_end: int) -> Clip:
     return Clip(f"{recording.id}@{start}", recording.id, start, CLIP_SAMPLES, recording.label, recording.split, event_end)
 
 
-def partials(
-    clips: Iterable[Clip],
-    recordings: Mapping[str, Recording],
-    read: Callable[[str], npt.NDArray[np.int16]],
-    share: float,
-    seed: int,
-) -> list[Clip]:
+def partials(clips: Iterable[Clip], recordings: Mapping[str, Recording], share: float, seed: int) -> list[Clip]:
     """Of a drawn share of the train clips with the phrase one more, whose views end when a part of it was heard: near misses.
 
     Like any moment of a stream they end without a fade or a pause, so only what is missing tells them from the phrase.
@@ -61,17 +55,13 @@ def partials(
     made = []
     for clip in clips:
         if clip.label == "wake" and clip.split == "train" and rng(seed, clip.id, "partial").random() < share:
-            start, end = _phrase(recordings[clip.recording], read(clip.recording))
+            said = recordings[clip.recording]
+            start, end = said.phrase_start, said.phrase_end
             first, last = (start + round(heard * (end - start)) for heard in PARTIAL)
             cut = first - VIEW_SAMPLES  # with no event in the clip a view may end anywhere in its slack
             name = f"{clip.recording}@{cut}+partial"
             made.append(Clip(name, clip.recording, cut, VIEW_SAMPLES + last - first, "near_miss", clip.split))
     return made
-
-
-def _phrase(recording: Recording, samples: npt.NDArray[np.int16]) -> tuple[int, int]:
-    """Where the phrase lies: as the recording says, else where it is loud."""
-    return (recording.phrase_start, recording.phrase_end) if recording.phrase_end else speech_bounds(to_float(samples))
 
 
 def _starts(n_samples: int) -> list[int]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from wakesmith import audio
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.augment._base import power
 from wakesmith.data.records import ROOM, Recording
@@ -87,7 +86,8 @@ def of_events(
     placed, events, at = [], [], 0
     for recording in recordings:
         sound = store.recording(recording.id)
-        start, end = bounds(recording, sound)
+        start, end = recording.phrase_start, recording.phrase_end
+        assert end, f"{recording.id}: prepare has not said where its phrase lies"
         heard = across_room(sound, beds, split, seed, recording.id) if condition.in_room else sound
         gain = np.sqrt(10 ** (SPEECH_DBFS / 10) / max(power(heard[start:end]), 1e-9))
         at += round(rng(seed, "gap", recording.id).uniform(*gap_s) * SAMPLE_RATE_HZ)
@@ -109,12 +109,6 @@ def across_room(sound: Samples, beds: Any, split: str, seed: int, recording: str
 
     number = int(rng(seed, "room", recording).integers(beds.count(ROOM, split)))
     return np.asarray(fftconvolve(sound, beds.take(ROOM, split, number)), np.float32)
-
-
-def bounds(recording: Recording, sound: Samples) -> tuple[int, int]:
-    if recording.phrase_end:
-        return recording.phrase_start, recording.phrase_end
-    return audio.speech_bounds(sound)
 
 
 def bed(beds: Any, kind: str, split: str, n_samples: int, mean_power: float, seed: int) -> Samples:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SPOKEN = "spoken"
 RANK = {split: rank for rank, split in enumerate(("test", "dev", "train"))}
 """Of two copies the one in the split with the lower rank stays: a test set is not thinned out by training data."""
+LATEST_END_S = 0.1
+"""After the end of its recording a phrase may be said to end, for rounded times; what is said to end later lies elsewhere."""
 
 
 class Settings(config.Settings):
@@ -150,6 +152,11 @@ def _decode(job: tuple[Recording, Path, float, bool]) -> Decoded | str:
         return f"{path}: silent. Record it again or leave it out."
     if len(samples) < shortest_s * audio.SAMPLE_RATE_HZ:
         return f"{path}: {len(samples) / audio.SAMPLE_RATE_HZ:.2f} s is too short to hold speech."
+    end_s, whole_s = recording.phrase_end / audio.SAMPLE_RATE_HZ, len(samples) / audio.SAMPLE_RATE_HZ
+    if end_s > whole_s + LATEST_END_S:
+        return (
+            f"{path}: its phrase is said to end at {end_s:.2f} s, but it is {whole_s:.2f} s long. Mend its times or leave it out."
+        )
     sound = audio.to_int16(samples)
     # Voices of one synthesiser say one phrase very alike: among them only the very same sound is a copy.
     prints = duplicates.prints(sound) if printed else duplicates.NONE
@@ -226,7 +233,7 @@ def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> Non
     )
     if settings.most_labelled:
         made = clips.unlabel({one.recording.id: one.recording.text for one in kept}, made, settings.most_labelled, seed)
-    made += clips.partials(made, {r.id: r for r in recordings}, by_id.__getitem__, settings.partial_share, seed)
+    made += clips.partials(made, {r.id: r for r in recordings}, settings.partial_share, seed)
     save_jsonl(out / RECORDINGS, recordings)
     save_jsonl(out / CLIPS, made)
     digest = hashlib.blake2b("".join(one.digest for one in kept).encode(), digest_size=16).hexdigest()
