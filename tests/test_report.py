@@ -35,6 +35,7 @@ def judged(split: str, hours: float, count: int) -> dict[str, Any]:
                 "target_fa_per_hour": target,
                 "threshold": 0.9 - target / 10,
                 "is_bound": target * hours < 1,
+                "kept_on_dev": True,
                 "clean": share(2, 50),
                 "all_conditions": share(25, 100),
                 "false_accepts": rate(count, hours),
@@ -271,6 +272,16 @@ def test_the_trade_off_has_a_shade_for_its_interval():
 
 def test_a_threshold_that_is_a_bound_says_so():
     assert "0.1 (bound)" in report.table(a_report())
+
+
+def test_a_rate_that_no_threshold_keeps_is_told_and_not_called_a_bound():
+    made = a_report()
+    made["predictions"][0]["predicted"]["dev_count"] = 5  # in 8 h, at 0.5 an hour
+    made["test"]["rates"][0]["kept_on_dev"] = False
+
+    assert "no threshold keeps to 0.5 an hour" in " ".join(report.warnings(made))
+    assert "0.1 (not kept)" in report.table(made)
+    assert "0.1 (bound)" not in report.table(made)
 
 
 def points(page: str, colour: str) -> np.ndarray:

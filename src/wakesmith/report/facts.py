@@ -55,6 +55,12 @@ def warnings(report: dict[str, Any]) -> list[str]:
             f"{3 / rate:.0f} h or more."
         )
     shipped = report["predictions"][0]
+    if shipped["predicted"]["dev_count"] > rate * shipped["predicted"]["dev_hours"] + 1e-9:
+        told.append(
+            f"Dev holds {shipped['predicted']['dev_count']} false accepts even at the threshold {shipped['threshold']:.3f}: no "
+            f"threshold keeps to {rate:g} an hour. Train with more negatives like the loudest of dev, or ask for a higher "
+            "evaluate.target_fa_per_hour."
+        )
     if not shipped["is_inside"]:
         told.append(
             f"Test held {shipped['observed']['count']} false accepts where dev predicted {shipped['predicted']['least']} to "
@@ -104,7 +110,7 @@ def _others(each: list[dict[str, Any]]) -> str:
 
 def _beds(heard: str) -> str:
     room = "; 'room' is some of them through rooms of the split" if "room" in heard else ""
-    return room + ("" if "music" in heard else "; music is not among them, for want of noise whose text is 'music'")
+    return room + ("" if "music" in heard else "; music is not among them: it takes noise whose text is 'music'")
 
 
 def _bursts(report: dict[str, Any]) -> str:
@@ -153,7 +159,7 @@ def source_row(row: dict[str, Any]) -> Row:
 
 
 def rate_row(row: dict[str, Any]) -> Row:
-    bound = " (bound)" if row["is_bound"] else ""
+    bound = " (not kept)" if not row["kept_on_dev"] else " (bound)" if row["is_bound"] else ""
     return [
         f"{row['target_fa_per_hour']:g}{bound}", f"{row['threshold']:.3f}", percent(row["clean"]["frr"]),
         percent(row["all_conditions"]["frr"]), rate_text(row["false_accepts"]),
