@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 RATES = (0.1, 0.5, 1.0, 2.0)
 """False accepts per hour that the report has a row for."""
 N_TO_CHOOSE = 10
-"""False accepts in dev at which ways to listen are compared: with 15 unlike ways compared at the one loudest peak, a 95 %
-interval held 76 to 89 % of simulated counts; at ten it holds 91 to 98 %."""
+"""False accepts in dev at which ways to listen are compared: of 15 wholly unlike ways compared at the one loudest peak, a 95 %
+interval held 73 to 89 % of simulated counts; compared at ten it held 84 to 97 % (benchmarks/choosing_ways.py)."""
 
 
 def at_rate(dev: Heard, fa_per_hour: float, window: int, refractory_s: float, floor: float) -> tuple[OperatingPoint, bool, bool]:
