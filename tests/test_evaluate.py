@@ -342,6 +342,14 @@ def test_a_rate_of_nothing_is_refused():
         parse(evaluate.Settings, {"target_fa_per_hour": 0.0})
 
 
+@pytest.mark.parametrize(("key", "value"), [("smoothing_windows", [0]), ("gap_s", [-1.0, 2.0]), ("gap_s", [2.5, 1.5])], ids=str)
+def test_a_mean_of_no_score_and_gaps_in_disorder_are_refused_by_their_name(key: str, value: list[float]):
+    from wakesmith.config import parse
+
+    with pytest.raises(WakesmithError, match=key):
+        parse(evaluate.Settings, {key: value})
+
+
 def always_on(split: str, level: float) -> Heard:
     made = heard(split, [0.9, 0.9], [0.3], hours=1.0)
     for streams in made.streams.values():

@@ -32,7 +32,7 @@ class Settings(config.Settings):
     """Through rooms the phrases are heard clean, and over babble at this ratio."""
     max_room_positives: int = Field(default=200, ge=0)
     """Phrases that are heard through rooms too, where the run has any; 0: none."""
-    smoothing_windows: list[int] = Field(default=[1, 2, 4, 6, 10], min_length=1)
+    smoothing_windows: list[Annotated[int, Field(ge=1, le=1000)]] = Field(default=[1, 2, 4, 6, 10], min_length=1)
     """Numbers of scores that are tried for the mean; the best on dev is shipped."""
     refractory_s: list[Annotated[float, Field(ge=0, le=60)]] = Field(default=[1.0, 0.5, 2.0], min_length=1)
     """Quiet times after a detection that are tried; the best on dev is shipped, of equals the first. One number: it is given."""
@@ -41,9 +41,17 @@ class Settings(config.Settings):
     max_positives: int = Field(default=600, ge=1)
     max_dev_hours: float = Field(default=2.0, gt=0)
     max_test_hours: float = Field(default=4.0, gt=0)
-    gap_s: list[float] = Field(default=[1.5, 2.5], min_length=2, max_length=2)
+    gap_s: list[Annotated[float, Field(ge=0, le=60)]] = Field(default=[1.5, 2.5], min_length=2, max_length=2)
+    """Least and most silence before each phrase."""
     patience_s: float = Field(default=1.0, gt=0)
     """A phrase is heard when the score peaks from its start until this long after its end."""
+
+    @field_validator("gap_s")
+    @classmethod
+    def _ordered(cls, gap_s: list[float]) -> list[float]:
+        if gap_s[1] < gap_s[0]:
+            raise ValueError(f"the most, {gap_s[1]}, must not be below the least, {gap_s[0]}")
+        return gap_s
 
     @field_validator("refractory_s", mode="before")
     @classmethod
