@@ -41,20 +41,23 @@ class Heard:
 
 
 def judge(heard: list[Heard], own_threshold: float) -> dict[str, Any]:
-    """Figures of one engine: rows at no false accepts, at each rate that the hours can tell apart, and at its own threshold."""
+    """Figures of one engine: rows at no false accepts, at each rate, and at its own threshold."""
     positives = [one for one in heard if one.condition is not None]
     negatives = [one for one in heard if one.condition is None]
     hours = sum(one.hours for one in negatives)
-    allowed: dict[int, list[str]] = {0: ["0 false accepts"]}
-    for rate in RATES:
-        allowed.setdefault(int(rate * hours + 1e-9), []).append(f"{rate:g} FA/h")
     keywords = [one for one in negatives if one.name.startswith("keywords")]
-    points = [("0 false accepts of other keywords alone", lowest_threshold(keywords, 0))]
-    points += [(", ".join(names), lowest_threshold(negatives, most)) for most, names in allowed.items()]
-    points.append(("own threshold", own_threshold))
+    points = {
+        "0 false accepts of other keywords alone": lowest_threshold(keywords, 0),
+        "0 false accepts": lowest_threshold(negatives, 0),
+    }
+    points |= {f"{rate:g} FA/h": lowest_threshold(negatives, int(rate * hours + 1e-9)) for rate in RATES}
+    points["own threshold"] = own_threshold
+    rows: dict[float, list[str]] = {}  # settings that come to the same threshold share a row
+    for name, threshold in points.items():
+        rows.setdefault(threshold, []).append(name)
     clean = next(one for one in positives if one.condition == "clean")
     return {
-        "points": [_point(name, at, positives, negatives) for name, at in points],
+        "points": [_point(", ".join(names), at, positives, negatives) for at, names in rows.items()],
         "latency_s": _latency_s(clean, own_threshold),
         "late": int((~_hits(clean, own_threshold, 0) & _hits(clean, own_threshold, LATER_S)).sum()),
         "loudest_negatives": loudest(negatives),
