@@ -71,6 +71,9 @@ def _streams_of(data: Path, keyword: str, seed: int) -> Iterator[tuple[Condition
     positives, others, speech, talkers = recordings(data, keyword)
     counts = f"{len(positives)} positives, {len(others)} of other keywords, {len(speech)} of speech, {len(talkers)} for babble"
     say(f"{keyword}: {counts}")
+    for one in positives:
+        if not one.phrase_end:
+            raise DataError(f"{one.path}: the manifest does not say when its phrase is over. Give speech_end_s.")
     beds = Beds(talkers, seed)
     for condition in CONDITIONS:
         name = f"positives-{condition.name.replace(' ', '-')}"
