@@ -19,6 +19,8 @@ import run  # noqa: E402
 import scoring  # noqa: E402
 import streams  # noqa: E402
 
+pytestmark = pytest.mark.slow  # each engine is a process of its own
+
 COLUMNS = ["path", "label", "speaker", "split", "text", "licence", "speech_start_s", "speech_end_s"]
 
 
@@ -183,6 +185,7 @@ def test_our_bundle_is_heard_by_its_own_process(out: Path, tiny_bundle: Path):
     assert found["engines"][0]["cost"]["cpu_s_per_s"] > 0
     assert found["engines"][0]["models"] == {"model.onnx": (tiny_bundle / "model.onnx").stat().st_size}
     assert len(list(Path(found["engines"][0]["folder"]).glob("*.npz"))) == 6
+    assert str(tiny_bundle) not in (out / "hey_nova" / "arena.md").read_text()
 
 
 def test_scores_are_taken_up_by_a_second_run(out: Path, data: Path, tiny_bundle: Path, capfd: pytest.CaptureFixture[str]):

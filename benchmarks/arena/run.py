@@ -171,7 +171,8 @@ def footer(told: dict[str, Any]) -> str:
 def _name(engine: dict[str, Any]) -> str:
     if engine["engine"] != OURS:
         return f"{engine['engine']} {engine['version']}"
-    return f"{OURS} ({engine['student']}, {engine['parameters']:,} parameters; {engine['bundle']})"
+    folder = "/".join(Path(engine["bundle"]).resolve().parts[-2:])  # a table is pasted: no paths of one machine
+    return f"{OURS} ({engine['student']}, {engine['parameters']:,} parameters; {folder})"
 
 
 def _row(point: dict[str, Any]) -> list[str]:
