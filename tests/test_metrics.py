@@ -61,6 +61,7 @@ def test_a_predicted_count_holds_about_95_times_of_100(per_hour, hours, new_hour
     assert rates.mean() == pytest.approx(mean, rel=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("per_hour", "hours", "new_hours"), [(2.0, 2.0, 5.0), (5.0, 4.0, 4.0), (30.0, 1.0, 1.0)])
 def test_a_fixed_thresholds_predicted_count_holds_about_95_times_of_100(per_hour, hours, new_hours):
     chance = np.random.default_rng(0)
@@ -72,6 +73,7 @@ def test_a_fixed_thresholds_predicted_count_holds_about_95_times_of_100(per_hour
     assert np.mean([holds() for _ in range(1_000)]) == pytest.approx(0.96, abs=0.025)
 
 
+@pytest.mark.slow
 def test_bursts_taken_for_single_events_would_make_the_interval_too_narrow():
     chance = np.random.default_rng(0)
 
