@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from wakesmith import text
-from wakesmith.cli import _default_out, app
+from wakesmith.cli._app import app, default_out
 from wakesmith.data import classes
 from wakesmith.errors import ConfigError
 from wakesmith.steps import _recipe
@@ -70,7 +70,7 @@ def test_lists_of_ones_own_are_read_in_either_coding(tmp_path):
 
 
 def test_a_run_folder_keeps_the_accents_of_its_phrase():
-    assert _default_out(apart("¡Señor López!")) == Path("runs/señor_lópez")
+    assert default_out(apart("¡Señor López!")) == Path("runs/señor_lópez")
 
 
 @pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed")

@@ -1,0 +1,40 @@
+"""The command line: one sub-command a step. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from wakesmith.cli import road, bundles  # isort: skip: the order of --help
+from wakesmith.cli._app import app
+
+__all__ = ["app", "bundles", "guarded", "main", "road"]
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one clear message and exit code 2."""
+    sys.exit(guarded(app))
+
+
+def guarded(command: Callable[..., Any]) -> int:
+    from wakesmith.errors import WakesmithError
+
+    try:
+        command()
+    except WakesmithError as error:
+        typer.echo(f"wakesmith: {error}", err=True)
+        return 2
+    except KeyboardInterrupt:
+        typer.echo("wakesmith: interrupted. The same command goes on from here.", err=True)
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = error.filename or "the run folder"
+        typer.echo(f"wakesmith: {where}: {error.strerror}. What was made is kept; mend it and run the same command.", err=True)
+        return 2
+    return 0
