@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from wakesmith import registry
@@ -20,6 +20,16 @@ class Settings(BaseModel):
     """Base of every settings model: unknown keys and wrong types are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
+    RISING: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs of keys that are the ends of a range: the second must not be below the first."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        for low, high in self.RISING:
+            least, most = getattr(self, low), getattr(self, high)
+            if most < least:
+                raise ValueError(f"{high} {most} must not be below {low} {least}")
+        return self
 
 
 class PartSettings(Settings):

@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples, resample
 from wakesmith.augment._base import Bank, Drawn
@@ -19,6 +19,7 @@ PEAK = 0.5
 
 class Config(PartSettings):
     name: str = "codec"
+    RISING = (("least_kbps", "most_kbps"),)
     telephone_probability: float = Field(default=0.1, ge=0, le=1)
     mp3_probability: float = Field(default=0.1, ge=0, le=1)
     opus_probability: float = Field(default=0.05, ge=0, le=1)
@@ -26,12 +27,6 @@ class Config(PartSettings):
     least_kbps: float = Field(default=8.0, ge=6, le=256)
     """Of Opus. MP3 draws among qualities that make 22 to 37 kbit/s of speech."""
     most_kbps: float = Field(default=32.0, ge=6, le=256)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Config:
-        if self.most_kbps < self.least_kbps:
-            raise ValueError(f"most_kbps {self.most_kbps} must not be below least_kbps {self.least_kbps}")
-        return self
 
 
 class Codec:

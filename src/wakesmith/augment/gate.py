@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.augment._base import Bank, Drawn
@@ -17,6 +17,7 @@ FRAME = SAMPLE_RATE_HZ * FRAME_MS // 1000
 
 class Config(PartSettings):
     name: str = "gate"
+    RISING = (("least_threshold_db", "most_threshold_db"),)
     probability: float = Field(default=0.25, ge=0, le=1)
     least_threshold_db: float = Field(default=20.0, ge=0)
     """The gate closes on frames so far under the loudest one; the least takes the most away."""
@@ -27,14 +28,6 @@ class Config(PartSettings):
     """How long it takes to close."""
     least_floor_db: float = Field(default=15.0, ge=0)
     """By how much a closed gate turns down, at the least; at the most 90 dB, which is silence."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Config:
-        if self.most_threshold_db < self.least_threshold_db:
-            raise ValueError(
-                f"most_threshold_db {self.most_threshold_db} must not be below least_threshold_db {self.least_threshold_db}"
-            )
-        return self
 
 
 class Gate:

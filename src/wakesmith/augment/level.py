@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from wakesmith.audio import Samples
 from wakesmith.augment._base import Bank, Drawn
@@ -13,16 +13,11 @@ from wakesmith.data.records import Clip
 
 class Config(PartSettings):
     name: str = "level"
+    RISING = (("least_peak_dbfs", "most_peak_dbfs"),)
     least_peak_dbfs: float = Field(default=-32.0, le=0)
     most_peak_dbfs: float = Field(default=-1.0, le=0)
     clipping_probability: float = Field(default=0.05, ge=0, le=1)
     most_clipping_db: float = Field(default=12.0, ge=0)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Config:
-        if self.most_peak_dbfs < self.least_peak_dbfs:
-            raise ValueError(f"most_peak_dbfs {self.most_peak_dbfs} must not be below least_peak_dbfs {self.least_peak_dbfs}")
-        return self
 
 
 class Level:

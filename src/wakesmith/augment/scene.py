@@ -6,7 +6,7 @@ It stands for `room` and `babble` together: use it in their place.
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from wakesmith.audio import Samples
 from wakesmith.augment import _rooms
@@ -17,6 +17,7 @@ from wakesmith.data.records import Clip
 
 class Config(BedSettings):
     name: str = "scene"
+    RISING = (*BedSettings.RISING, ("least_talkers", "most_talkers"))
     probability: float = Field(default=0.35, ge=0, le=1)
     """Of other talkers; clips of noise stay without voices."""
     room_probability: float = Field(default=0.55, ge=0, le=1)
@@ -27,12 +28,6 @@ class Config(BedSettings):
     """How far the softest talker may lie under the loudest."""
     most_farther_db: float = Field(default=6.0, ge=0)
     """By how much the direct sound of a room is turned down, at the most, as from farther off."""
-
-    @model_validator(mode="after")
-    def _talkers_ordered(self) -> Config:
-        if self.most_talkers < self.least_talkers:
-            raise ValueError(f"most_talkers {self.most_talkers} must not be below least_talkers {self.least_talkers}")
-        return self
 
 
 class Scene:

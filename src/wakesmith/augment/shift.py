@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.augment._base import Bank, Drawn
@@ -16,15 +16,10 @@ VIEW_SAMPLES = round(VIEW_S * SAMPLE_RATE_HZ)
 
 class Config(PartSettings):
     name: str = "shift"
+    RISING = (("least_ms", "most_ms"),)
     least_ms: int = Field(default=50, ge=0)
     """Shortest time from the end of the phrase to the end of the view."""
     most_ms: int = Field(default=350, ge=0, le=1000)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Config:
-        if self.most_ms < self.least_ms:
-            raise ValueError(f"most_ms {self.most_ms} must not be below least_ms {self.least_ms}")
-        return self
 
 
 class Shift:
