@@ -42,7 +42,7 @@ def listen(keyword: str, folder: str | None, as_shipped: bool) -> Any:
 
     def hear(chunk: np.ndarray) -> list[float]:
         means = []
-        for score in detector._hear(chunk):
+        for score in detector.hear(chunk)[1]:
             recent.append(float(score))
             means.append(sum(recent) / window)
         return means

@@ -127,8 +127,7 @@ class Detector:
         """Hear the next samples, (any length,) float in -1..1 or int16 -> detections in order of time, from the last reset."""
         if len(self._heard) < len(self.points):
             raise BundleError("the bundle has no operating point yet. Run `wakesmith evaluate`, or give a threshold, as in 0.5.")
-        scores = self._hear(samples)
-        times_s = self._times(len(scores))
+        times_s, scores = self.hear(samples)
         columns = scores.reshape(len(scores), len(self._heard)).T
         found = [one for heard, own in zip(self._heard, columns, strict=True) for one in heard.feed(times_s, own)]
         return sorted(found, key=lambda one: one.time_s)
@@ -139,13 +138,13 @@ class Detector:
         The scores are (n,), and (n, K) for K > 1 phrases.
         """
         self.reset()
-        scores = self._hear(samples)
-        times_s = self._times(len(scores))
+        heard = self.hear(samples)
         self.reset()
-        return times_s, scores
+        return heard
 
-    def _hear(self, samples: npt.ArrayLike) -> Floats:
-        """(N,) -> scores (n,), or (n, K), of every step that is now whole; the rest waits."""
+    def hear(self, samples: npt.ArrayLike) -> tuple[Times, Floats]:
+        """The next samples, (any length,) -> times in seconds (n,), unsmoothed scores (n,) or (n, K) of every step that is now
+        whole; the rest waits. Nothing is detected: `process` does that."""
         heard = np.concatenate([self._waiting, _checked(samples)])
         step, n_phrases = self.card.step_samples, len(self.points)
         n_steps = len(heard) // step
@@ -153,7 +152,8 @@ class Detector:
         for i, chunk in enumerate(heard[: n_steps * step].reshape(n_steps, 1, step)):
             made[i], self._state = self._engine.step(chunk, self._state)
         self._waiting = heard[n_steps * step :]
-        return made.reshape(-1, *made.shape[2:])
+        scores = made.reshape(-1, *made.shape[2:])
+        return self._times(len(scores)), scores
 
     def _times(self, n_new: int) -> Times:
         """(n,) seconds at which the newest scores were due: the end of the samples they rest on."""
