@@ -1,5 +1,6 @@
 """What several test files need."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,3 +31,17 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     bundle.set_operating_point(made, bundle.OperatingPoint(threshold=0.5, chosen_on="a test"))
     return made
+
+
+@pytest.fixture(scope="session")
+def forged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run of sweeps and beats; copy it before it is changed, as `run` does."""
+    pytest.importorskip("espeakng_loader", reason="the extra `tts` is not installed")
+    from tests import tiny_run
+
+    return tiny_run.make(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def run(forged: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(forged, tmp_path / "run"))

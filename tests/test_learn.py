@@ -139,17 +139,6 @@ def test_files_of_both_kinds_are_taken_with_their_folders(tmp_path):
     assert found == [("a.flac", FALSE_WAKE), ("b.WAV", FALSE_WAKE), ("c.ogg", MISS)]
 
 
-@pytest.fixture(scope="module")
-def forged(tmp_path_factory):
-    pytest.importorskip("espeakng_loader", reason="the extra `tts` is not installed")
-    return tiny_run.make(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def run(forged, tmp_path):
-    return Path(shutil.copytree(forged, tmp_path / "run"))
-
-
 def like_the_phrase(number: int) -> np.ndarray:
     """A falling sweep between beats: no phrase, but what the tiny student fires on or nearly."""
     rng = np.random.default_rng(500 + number)

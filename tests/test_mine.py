@@ -1,7 +1,6 @@
 """Mining: what is collected lies where it fired, test is never heard, and a round goes on where it stopped."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -288,17 +287,6 @@ def test_mining_wants_a_whole_run(tmp_path):
 def test_settings_out_of_bounds_are_refused(wrong):
     with pytest.raises(ConfigError, match=f"mine.{next(iter(wrong))}"):
         recipe(**wrong)
-
-
-@pytest.fixture(scope="module")
-def forged(tmp_path_factory):
-    pytest.importorskip("espeakng_loader", reason="the extra `tts` is not installed")
-    return tiny_run.make(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def run(forged, tmp_path):
-    return Path(shutil.copytree(forged, tmp_path / "run"))
 
 
 def of(run: Path, **over: object) -> _recipe.Recipe:

@@ -327,12 +327,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def told_of(folder: Path) -> dict:
-    return json.loads((folder / "evaluate" / "report.json").read_text())
-
-
 def test_every_phrase_is_judged_by_its_own_recordings(judged: Path):
-    told = told_of(judged)
+    told = test_evaluate.report_of(judged)
 
     assert [one["phrase"] for one in told["phrases"]] == ["wake 0", "Wake_1"]
     for number, one in enumerate(told["phrases"]):
@@ -341,7 +337,7 @@ def test_every_phrase_is_judged_by_its_own_recordings(judged: Path):
 
 
 def test_recordings_of_the_other_phrase_are_negatives(judged: Path):
-    first, second = told_of(judged)["phrases"]
+    first, second = test_evaluate.report_of(judged)["phrases"]
     alone = 12 * (32_000 + 16_000 // 3) / 16_000 / 3600
 
     assert first["test"]["hours"] > alone + 3 / 3600
@@ -356,7 +352,7 @@ def test_every_threshold_lies_over_what_the_phrase_hears_of_the_others(judged: P
     assert second is not None
     assert second.threshold > first.threshold
     assert [point.model_dump(mode="json") for point in (first, second)] == [
-        one["operating_point"] for one in told_of(judged)["phrases"]
+        one["operating_point"] for one in test_evaluate.report_of(judged)["phrases"]
     ]
 
 
@@ -465,7 +461,7 @@ def test_two_phrases_go_the_whole_road_into_one_bundle(tmp_path: Path):
     assert second == {"drop"}
     thresholds = {one.operating_point.threshold for one in bundle.load_card(folder).phrases if one.operating_point}
     assert len(thresholds) == 2
-    told = told_of(tmp_path / "run")
+    told = test_evaluate.report_of(tmp_path / "run")
     assert [row["said"] for row in told["confusion"]] == ["swoop", "drop"]
     assert all(one["test"]["conditions"][0]["frr"] < 0.5 for one in told["phrases"])
     assert "'drop' fired" in report.table(told)
