@@ -23,6 +23,7 @@ from wakesmith.report.facts import (
     source_row,
     speaker_row,
     tuning,
+    warnings,
 )
 
 
@@ -49,6 +50,7 @@ def _of_phrase(report: dict[str, Any]) -> list[str]:
         "",
         prediction(report),
         tuning(report),
+        *warnings(report),
         "Near misses that fire: {} of {}.".format(*near_misses_fired(report)),
     ]
     if len(report["sources"]) > 1:
