@@ -51,6 +51,7 @@ def test_the_same_seed_gives_the_same_scene_of_finite_sound(bank):
         assert np.isfinite(first).all()
 
 
+@pytest.mark.slow
 def test_one_to_twelve_talk_and_one_alone_is_common(bank):
     drawn = [augment.draw(CLIP, view, 1, scene(), bank)["scene"] for view in range(300)]
 

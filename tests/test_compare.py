@@ -15,6 +15,7 @@ from wakesmith.run import Run
 from wakesmith.steps import _compare, _recipe, compare
 from wakesmith.steps.compare import Arm
 
+pytestmark = pytest.mark.slow  # students are trained, several of them
 torch.set_num_threads(1)
 
 
@@ -73,6 +74,7 @@ def test_a_comparison_made_again_trains_nothing(compared):
     assert {path: path.stat().st_mtime_ns for path in cells} == before
 
 
+@pytest.mark.slow
 def test_a_lost_cell_is_made_again_alike(compared):
     folder, _ = compared
     cell = next((folder / "compare" / "cells").iterdir())

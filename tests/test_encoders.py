@@ -419,6 +419,7 @@ print(*heard("wavlm", hub_id="some/model"))
 """
 
 
+@pytest.mark.slow
 def test_offline_folders_and_cached_models_work_and_an_unknown_hub_id_is_one_clear_error(tmp_path):
     from safetensors.torch import load_file
 

@@ -115,6 +115,7 @@ def test_a_fresh_bundle_asks_for_an_operating_point(made: tuple[Student, Path]):
         load_bundle(made[1]).process(sound())
 
 
+@pytest.mark.slow
 def test_exporting_again_gives_the_same_bytes_and_leaves_the_student_as_it_was(run_folder: Path):
     student = registry.build("students", recipe("ds_cnn").student, 40, 150, 4)
     export.load_weights(student, run_folder / "train" / "model.safetensors")
@@ -155,6 +156,7 @@ def test_licences_of_what_was_learned_from_are_in_the_card(run_folder: Path):
     assert export._licences([run_folder]) == ["CC0-1.0", "unknown"]
 
 
+@pytest.mark.slow
 def test_licences_of_own_recordings_are_in_the_card(run_folder: Path):
     one = run_folder / "rounds" / "01"
     (one / "prepare").mkdir(parents=True)
@@ -213,6 +215,7 @@ def test_an_operating_point_in_the_card_is_where_the_detector_fires(made: tuple[
     assert load_bundle(tmp_path).point == point
 
 
+@pytest.mark.slow
 def test_a_student_without_a_teacher_names_none(run_folder: Path):
     (run_folder / "teach").mkdir()
     (run_folder / "teach" / "card.json").write_text(json.dumps({"encoder_source": "somewhere", "dev": {}}))

@@ -243,6 +243,7 @@ def test_json_without_check_is_refused(taught):
     assert "Give both" in str(wakesmith("teach", taught, "--json").exception)
 
 
+@pytest.mark.slow
 def test_check_of_a_teacher_that_was_kept_out_shows_why(whisper, tmp_path):  # noqa: F811
     make_run(tmp_path, shuffled=True)
     settings = whole_recipe(whisper, epochs=2)
@@ -255,6 +256,7 @@ def test_check_of_a_teacher_that_was_kept_out_shows_why(whisper, tmp_path):  # n
     assert "does not beat the majority class" in _check.table(report)
 
 
+@pytest.mark.slow
 def test_check_names_each_member_of_an_ensemble(whisper, tmp_path):  # noqa: F811
     make_run(tmp_path)
     settings = whole_recipe(part("teachers", "ensemble", members=[whisper, whisper]))
@@ -283,6 +285,7 @@ def test_a_plain_student_of_other_settings_is_another(taught, whisper, tmp_path)
     assert first != second
 
 
+@pytest.mark.slow
 def test_another_teacher_is_compared_with_the_same_plain_student(whisper, tmp_path, capsys):  # noqa: F811
     make_run(tmp_path)
     for epochs in (2, 3):

@@ -69,6 +69,7 @@ def test_processes_that_read_batches_change_no_weight(taught, tmp_path):
     assert (tmp_path / "0" / "model.safetensors").read_bytes() == (tmp_path / "1" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_another_training_seed_makes_another_student_of_the_same_views(taught, tmp_path):
     for seed in (1, 2):
         train.fit(settings(taught, seed=seed), taught, tmp_path / str(seed), distil=True)

@@ -16,6 +16,7 @@ from wakesmith.data.targets import TargetStore
 from wakesmith.run import Run
 from wakesmith.steps import _recipe, forge
 
+pytestmark = pytest.mark.slow  # eight processes are started one after another
 torch.set_num_threads(1)
 
 

@@ -167,6 +167,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return student, export.run(recipe, folder)
 
 
+@pytest.mark.slow
 def test_the_file_scores_every_phrase_as_the_student_does(made):
     student, folder = made
     samples = test_export.sound(25 * 1280)

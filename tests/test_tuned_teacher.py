@@ -20,6 +20,7 @@ from wakesmith.teachers import _checkpoints
 from wakesmith.teachers._card import HeadSettings, load_teacher
 from wakesmith.teachers._tune_settings import Tuning
 
+pytestmark = pytest.mark.slow  # students are trained, several of them
 torch.set_num_threads(1)
 TUNING = Tuning(steps=4, batch=32, micro_batch=32, evaluate_every=2, lr=1e-3, head_lr=1e-3, patience=9, keep=9)
 BUNDLE = ("head.safetensors", "encoder.safetensors", "card.json")
