@@ -52,6 +52,7 @@ def predictions(hours: float, count: int) -> list[dict[str, Any]]:
     mean, least, most = metrics.expected_rate(0, hours, set_by_peak=True)
     told = {
         "per_hour": mean, "low": least, "high": most, "dev_count": 0, "dev_hours": hours, "set_by_peak": True, "burst": 1.4,
+        "dev_voices": 9,
         "hours": hours, "least": low, "most": high,
     }  # fmt: skip
     made = {"threshold": 0.7, "predicted": told, "observed": rate(count, hours), "is_inside": low <= count <= high}
@@ -250,6 +251,13 @@ def test_bursts_and_missing_music_are_told():
     made["test"]["conditions"].append({"name": "music 10 dB", **share(1, 50)})
     assert "no more in bursts" in seen(made)
     assert "music is not among them" not in seen(made)
+
+
+def test_one_voice_in_dev_cannot_tell_bursts():
+    made = a_report()
+    made["predictions"][0]["predicted"] |= {"burst": 1.0, "dev_voices": 1}
+
+    assert "whether false accepts come in bursts is not known" in seen(made)
 
 
 def test_without_known_speakers_nothing_is_said_of_them():

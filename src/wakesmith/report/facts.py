@@ -114,7 +114,10 @@ def _beds(heard: str) -> str:
 
 
 def _bursts(report: dict[str, Any]) -> str:
-    burst = report["predictions"][0]["predicted"]["burst"]
+    predicted = report["predictions"][0]["predicted"]
+    burst = predicted["burst"]
+    if predicted["dev_voices"] < 2:
+        return "whether false accepts come in bursts is not known, since dev has one voice or source only"
     if burst == 1:
         return "the loudest sounds of dev come no more in bursts than chance has it"
     return f"one voice sets it off again and again: dev's {burst:.1f} times Poisson's variance gave the wider interval"

@@ -34,7 +34,7 @@ def expected(dev: Heard, point: OperatingPoint, new_hours: float, floor: float) 
     least, most = metrics.expected_count(count, dev.hours, new_hours, set_by_peak=set_by_peak, burst=burst)
     return {
         "per_hour": mean, "low": low, "high": high, "dev_count": count, "dev_hours": dev.hours, "set_by_peak": set_by_peak,
-        "burst": burst, "hours": new_hours, "least": least, "most": most,
+        "burst": burst, "dev_voices": len(dev.hours_of()), "hours": new_hours, "least": least, "most": most,
     }  # fmt: skip
 
 
