@@ -24,31 +24,30 @@ import torch
 from wakesmith import registry
 from wakesmith.audio import to_int16
 from wakesmith.config import teacher_named
-from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.records import LABELS, Clip, Recording, save_jsonl
 from wakesmith.data.views import ViewStore
 from wakesmith.progress import mute
 from wakesmith.steps import _recipe, label, teach, train
+from wakesmith.steps._material import Material
 from wakesmith.students import _norm
 
-N_SAMPLES, N_VIEWS, N_CLIPS = 24_000, 2, 1024  # an epoch is 8 batches: its start is not counted with every other step
+N_SAMPLES, N_VIEWS = 24_000, 2
 STUDENTS = {
     "9k": {"name": "ds_cnn", "width": 32},
     "26k": {"name": "ds_cnn", "width": 64},
     "1.5M": {"name": "mobilenet_v3"},
 }
-TURNS = 4
 WARM_UP_STEPS = 5
 
 
-def made_run(folder: Path) -> None:
+def made_run(folder: Path, n_clips: int) -> None:
     """prepare/ and views/ of generated sound, as those steps leave them."""
     chance = np.random.default_rng(0)
-    tones = np.sin(np.outer(chance.uniform(0.05, 0.5, N_CLIPS), np.arange(N_SAMPLES)))
-    noise = chance.normal(0, 0.05, (N_CLIPS, N_VIEWS, N_SAMPLES))
+    tones = np.sin(np.outer(chance.uniform(0.05, 0.5, n_clips), np.arange(N_SAMPLES)))
+    noise = chance.normal(0, 0.05, (n_clips, N_VIEWS, N_SAMPLES))
     views = to_int16((0.3 * tones[:, None] + noise).astype(np.float32))
     clips = [
-        Clip(f"c{i}", f"r{i}", 0, N_SAMPLES, LABELS[i % 4], "dev" if i % 8 < 2 or i % 8 > 5 else "train") for i in range(N_CLIPS)
+        Clip(f"c{i}", f"r{i}", 0, N_SAMPLES, LABELS[i % 4], "dev" if i % 8 < 2 or i % 8 > 5 else "train") for i in range(n_clips)
     ]
     for name in ("prepare", "views"):
         (folder / name).mkdir(parents=True)
@@ -56,7 +55,7 @@ def made_run(folder: Path) -> None:
     recordings = [Recording(f"r{i}", "", "", clip.label, "", "", "", N_SAMPLES, clip.split) for i, clip in enumerate(clips)]
     save_jsonl(folder / "prepare" / "recordings.jsonl", recordings)
     np.save(folder / "prepare" / "audio.npy", views[:, 0].reshape(-1))
-    np.save(folder / "prepare" / "offsets.npy", np.arange(N_CLIPS) * N_SAMPLES)
+    np.save(folder / "prepare" / "offsets.npy", np.arange(n_clips) * N_SAMPLES)
     (folder / "prepare" / "store.json").write_text("{}")
     np.save(folder / "views" / "views.npy", views)
     np.save(folder / "views" / "state.npy", np.ones(views.shape[:2], np.uint8))
@@ -84,9 +83,7 @@ def steps_ms(recipe: Any, folder: Path, distil: bool) -> list[float]:
     arguments = train._arguments(recipe, out)
     arguments.set_evaluate("no")
     arguments.set_save("no")
-    audio, views = AudioStore.open(folder / "prepare"), ViewStore.open(folder / "views")
-    torch.manual_seed(1)
-    one = train._trainer(recipe, folder, arguments, audio, views, train.features_of(recipe, folder, out), distil)
+    one = _trainer(recipe, folder, arguments, distil)
     ends: list[float] = []
     average = one.average
     one.average = lambda: (average(), ends.append(time.perf_counter()))  # called once, last, in each step
@@ -94,15 +91,17 @@ def steps_ms(recipe: Any, folder: Path, distil: bool) -> list[float]:
     return [1e3 * took for took in np.diff(ends)[WARM_UP_STEPS:]]
 
 
+def _trainer(recipe: Any, folder: Path, arguments: Any, distil: bool) -> Any:
+    material = Material(folder)
+    torch.manual_seed(1)
+    return train._trainer(recipe, arguments, material, material.features(recipe, folder / "bench"), distil)
+
+
 def bare_ms(recipe: Any, folder: Path, group_rows: int = _norm.GROUP_ROWS) -> list[float]:
     """The same student, rows and optimiser in the shortest loop that learns: no log, no averaged weights, no callbacks."""
     usual, _norm.GROUP_ROWS = _norm.GROUP_ROWS, group_rows
     out = folder / "bench"
-    audio, views = AudioStore.open(folder / "prepare"), ViewStore.open(folder / "views")
-    torch.manual_seed(1)
-    one = train._trainer(
-        recipe, folder, train._arguments(recipe, out), audio, views, train.features_of(recipe, folder, out), False
-    )
+    one = _trainer(recipe, folder, train._arguments(recipe, out), distil=False)
     learner, loader = one.learner.train(), torch.utils.data.DataLoader(
         one.train_dataset, recipe.train.batch, sampler=one.sampler, collate_fn=lambda batch: batch
     )  # fmt: skip
@@ -121,7 +120,7 @@ def bare_ms(recipe: Any, folder: Path, group_rows: int = _norm.GROUP_ROWS) -> li
     return [1e3 * took for took in np.diff(ends)[WARM_UP_STEPS : recipe.train.steps]]
 
 
-def students(values: dict[str, Any], folder: Path, n_steps: int) -> None:
+def students(values: dict[str, Any], folder: Path, n_steps: int, n_turns: int) -> None:
     heads = ("student", "plain ms", "cached ms", "live ms", "cached/plain", "live/plain", "bare/trainer", "grouped/one")
     print("  ".join(f"{head:>12}" for head in heads))
     for name, settings in STUDENTS.items():
@@ -133,7 +132,7 @@ def students(values: dict[str, Any], folder: Path, n_steps: int) -> None:
             "live": (_recipe.load({**base, "train": {"steps": few, "targets": "live", "keep_features": True}}), True),
         }
         took: dict[str, list[float]] = {kind: [] for kind in (*recipes, "bare", "one")}  # mean of each turn
-        for turn in range(TURNS):
+        for turn in range(n_turns):
             for kind, (recipe, distil) in recipes.items():
                 if kind != "live" or turn == 0:
                     took[kind].append(statistics.mean(steps_ms(recipe, folder, distil)))
@@ -145,7 +144,7 @@ def students(values: dict[str, Any], folder: Path, n_steps: int) -> None:
         print("  ".join([f"{name:>12}", *(f"{figure:12.3f}" for figure in figures)]), flush=True)
 
 
-def labelling(folder: Path, batch: int) -> None:
+def labelling(folder: Path, batch: int, n_turns: int) -> None:
     """Speed of `label`, its start included, over that of the encoder, and over the forward alone of a network in torch."""
     from wakesmith.teachers._card import load_teacher
 
@@ -156,7 +155,7 @@ def labelling(folder: Path, batch: int) -> None:
     if hasattr(encoder, "states"):
         asked["the bare forward"] = functools.partial(encoder.states, encoder.prepare(samples))
     rates: dict[str, list[float]] = {"label": [], **{name: [] for name in asked}}
-    for _ in range(TURNS):
+    for _ in range(n_turns):
         for path in ((folder / "label"), (folder / "encodings")):
             for file in sorted(path.rglob("*"), reverse=True):
                 file.unlink() if file.is_file() else file.rmdir()
@@ -179,11 +178,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", help="as for wakesmith forge")
     parser.add_argument("--steps", type=int, default=60, help="of each training")
+    parser.add_argument("--turns", type=int, default=4, help="of each way; the fastest counts")
+    parser.add_argument("--clips", type=int, default=1024, help="half of them are for training: with 1024 an epoch is 8 batches")
     chosen = parser.parse_args()
+    if chosen.steps < WARM_UP_STEPS + 2:
+        parser.error(f"--steps {chosen.steps}: the first {WARM_UP_STEPS} are not counted; expected at least {WARM_UP_STEPS + 2}")
     mute()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
-        made_run(folder)
+        made_run(folder, chosen.clips)
         teacher = teacher_named(chosen.teacher) if chosen.teacher else random_whisper(Path(place) / "whisper")
         values = {"phrase": "generated", "teacher": teacher, "teach": {"gate": "off", "epochs": 2}}
         recipe = _recipe.load(values)
@@ -191,8 +194,8 @@ def main() -> None:
         label.answer_all(folder, recipe.label.batch)
         source = registry.build("teachers", recipe.teacher).source
         print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, batch {recipe.train.batch}, teacher {source}")
-        students(values, folder, chosen.steps)
-        labelling(folder, recipe.label.batch)
+        students(values, folder, chosen.steps, chosen.turns)
+        labelling(folder, recipe.label.batch, chosen.turns)
 
 
 if __name__ == "__main__":

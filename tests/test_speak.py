@@ -105,9 +105,27 @@ def test_another_plan_leaves_nothing_of_the_last_one(tmp_path):
 def test_voices_share_the_work(tmp_path):
     voices = [part("voices", "espeak", variants=["m1"], share=3.0), part("voices", "espeak", variants=["f1"])]
 
-    assert speak.split_by_share(8, voices) == [6, 2]
+    assert speak.split_by_share(8, voices, "wake") == [6, 2]
     items = speak.plan(speak.Settings(n_wake=8, n_near_miss=0, n_speech=0), voices, ["hey nova"], "en", 1)
     assert [item.speaker.split("+")[1] for item in items] == ["m1"] * 6 + ["f1"] * 2
+
+
+def test_a_voice_may_have_a_share_of_each_kind():
+    own = {"wake": 3.0, "speech": 0}
+    voices = [part("voices", "espeak", variants=["m1"], share=own), part("voices", "espeak", variants=["f1"])]
+
+    shared = {label: speak.split_by_share(8, voices, label) for label in speak.LABELS_MADE}
+
+    assert shared == {"wake": [6, 2], "near_miss": [4, 4], "speech": [0, 8]}
+    with pytest.raises(ConfigError, match="no voice has a share of speech, and speak.n_speech is 8"):
+        speak.split_by_share(8, voices[:1], "speech")
+    assert speak.split_by_share(0, voices[:1], "speech") == [0]
+
+
+@pytest.mark.parametrize("share", [0, -1.0, True, "much", {"wake": -1.0}, {"wakes": 1.0}])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ConfigError, match="share"):
+        part("voices", "espeak", share=share)
 
 
 def test_another_language_speaks_from_lists_of_its_own(tmp_path):

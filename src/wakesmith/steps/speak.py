@@ -21,9 +21,10 @@ from pydantic import Field, field_validator, model_validator
 from wakesmith import audio, config, pool, progress, registry
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.data.records import Recording, load_jsonl, save_jsonl
+from wakesmith.errors import ConfigError
 from wakesmith.rng import rng
 from wakesmith.voices import _texts
-from wakesmith.voices._base import Utterance, Voice, check_letters
+from wakesmith.voices._base import Shares, Utterance, Voice, check_letters
 from wakesmith.voices._near_misses import near_misses
 
 CHUNK = 32
@@ -115,7 +116,7 @@ def plan(settings: Settings, voices: list[config.PartSettings], phrases: list[st
     sentences = _texts.sentences(language, settings.sentences, phrases)
     words = _texts.words(language, settings.words)
     items: list[Item] = []
-    counts = {label: split_by_share(getattr(settings, f"n_{label}"), voices) for label in LABELS_MADE}
+    counts = {label: split_by_share(getattr(settings, f"n_{label}"), voices, label) for label in LABELS_MADE}
     for v, voice_settings in enumerate(voices):
         voice: Voice = registry.build("voices", voice_settings)
         speakers = voice.speakers()
@@ -148,9 +149,14 @@ def _near_misses_of(
                 yield utterance
 
 
-def split_by_share(n: int, voices: list[config.PartSettings]) -> list[int]:
-    """n recordings -> how many each voice says."""
-    ends = np.cumsum([getattr(voice, "share", 1.0) for voice in voices])
+def split_by_share(n: int, voices: list[config.PartSettings], label: str) -> list[int]:
+    """n recordings of a kind -> how many each voice says. Raises ConfigError when no voice has a share of it."""
+    shares = [getattr(voice, "share", 1.0) for voice in voices]
+    ends = np.cumsum([getattr(share, label) if isinstance(share, Shares) else share for share in shares])
+    if ends[-1] == 0:
+        if n:
+            raise ConfigError(f"speak.voices: no voice has a share of {label}, and speak.n_{label} is {n}. Give one a share.")
+        return [0] * len(voices)
     return [int(count) for count in np.diff(np.rint(ends / ends[-1] * n), prepend=0)]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from wakesmith.audio import SAMPLE_RATE_HZ, SILENT_PEAK, Samples, resample, speech_bounds
-from wakesmith.config import PartSettings
+from wakesmith.config import PartSettings, Settings
 from wakesmith.errors import AudioError, ConfigError
 
 EDGE_SAMPLES = SAMPLE_RATE_HZ // 100  # kept around what is loud, and faded, so that no cut clicks
@@ -29,11 +29,26 @@ class Utterance:
     """Of a near miss: how it was made."""
 
 
+class Shares(Settings):
+    """A voice's part of each kind; 0: it says none of them."""
+
+    wake: float = Field(default=1.0, ge=0)
+    near_miss: float = Field(default=1.0, ge=0)
+    speech: float = Field(default=1.0, ge=0)
+
+
+def _over_0(value: Any) -> Any:
+    """Before the union: one plain message instead of one for each of its members."""
+    if not isinstance(value, Shares) and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        raise ValueError("expected a number over 0, or one for each of wake, near_miss and speech")
+    return value
+
+
 class VoiceSettings(PartSettings):
     """What every voice can be told."""
 
-    share: float = Field(default=1.0, gt=0)
-    """Part of all utterances that this voice says, relative to the other voices."""
+    share: Annotated[float | Shares, BeforeValidator(_over_0)] = 1.0
+    """Part of all utterances that this voice says, relative to the other voices; or of each kind: {wake: 1, speech: 0.2}."""
     language: str = ""
     """Language code such as en, es or de; empty: the recipe's."""
 
