@@ -1,0 +1,27 @@
+"""The benchmark of what distillation costs runs, and prints a ratio of every kind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "distillation_cost.py"
+
+
+@pytest.mark.slow
+def test_the_cost_of_distillation_is_printed():
+    command = [sys.executable, str(SCRIPT), "--steps", "7", "--turns", "1", "--clips", "128"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert {line[0]: len(line) for line in lines if line[0] in ("9k", "26k", "1.5M")} == {"9k": 8, "26k": 8, "1.5M": 8}
+    assert sum("ratio" in line for line in lines) == 2
+
+
+def test_too_few_steps_are_refused():
+    done = subprocess.run([sys.executable, str(SCRIPT), "--steps", "3"], capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert "expected at least 7" in done.stderr
