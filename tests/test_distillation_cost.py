@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "distillation_cost.py"
 
 
-@pytest.mark.slow
 def test_the_cost_of_distillation_is_printed():
     command = [sys.executable, str(SCRIPT), "--steps", "7", "--turns", "1", "--clips", "128"]
 
