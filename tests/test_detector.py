@@ -157,3 +157,36 @@ def test_refused_samples_leave_the_stream_as_it_was():
         listener.process(np.array([np.nan]))
 
     assert found + listener.process(bursts()[20_001:]) == detector().process(bursts())
+
+
+def test_another_hears_as_the_first_did_and_neither_disturbs_the_other():
+    first = detector()
+    found = first.process(bursts()[:20_001])
+    other = first.another()
+
+    assert other.process(bursts()) == detector().process(bursts())
+    assert found + first.process(bursts()[20_001:]) == detector().process(bursts())
+
+
+def test_a_phrase_at_the_very_end_is_heard_when_the_stream_is_finished():
+    listener = detector()
+    ending = np.concatenate([np.zeros(16_000), np.full(1_000, 0.9)]).astype(np.float32)
+
+    assert listener.process(ending) == []
+    assert [round(one.time_s, 1) for one in listener.finish()] == [1.1]
+
+
+def test_another_needs_no_step_of_the_model():
+    class Counting(Loudness):
+        n_steps = 0
+
+        def step(self, samples, state):
+            self.n_steps += 1
+            return super().step(samples, state)
+
+    engine = Counting()
+    first = Detector(card(), engine, [POINT])
+    before = engine.n_steps
+    first.another()
+
+    assert engine.n_steps == before > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from wakesmith.runtime import engines
 Floats = npt.NDArray[np.float32]
 Times = npt.NDArray[np.float64]
 SAME_S = 1e-6  # times closer than this are one
+TAIL_S = 0.5
+"""A phrase is decided on shortly after its end: this much silence is heard after the last samples of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class _Heard:
 
 
 class Detector:
-    """A bundle that listens, to one phrase or several. Each detector keeps its own state: use one per stream."""
+    """A bundle that listens, to one phrase or several. Each detector keeps its own state: use one per stream (`another`)."""
 
     def __init__(self, card: Card, engine: engines.Engine, points: Sequence[OperatingPoint | None]) -> None:
         self.card, self.points = card, dict(zip(card.texts, points, strict=True))
@@ -109,6 +112,12 @@ class Detector:
         card = bundle.check(folder)
         engine = engines.load(Path(folder) / card.model, card)
         return cls(card, engine, _at(card, threshold))
+
+    def another(self) -> Detector:
+        """A fresh stream on the same loaded model. The two share what never changes, so they may run in different threads."""
+        made = copy.copy(self)
+        made.reset()
+        return made
 
     @property
     def point(self) -> OperatingPoint | None:
@@ -131,6 +140,10 @@ class Detector:
         columns = scores.reshape(len(scores), len(self._heard)).T
         found = [one for heard, own in zip(self._heard, columns, strict=True) for one in heard.feed(times_s, own)]
         return sorted(found, key=lambda one: one.time_s)
+
+    def finish(self) -> list[Detection]:
+        """The stream has ended: `TAIL_S` of silence follows -> the last detections."""
+        return self.process(np.zeros(round(TAIL_S * self.card.rate_hz), np.float32))
 
     def scores(self, samples: npt.ArrayLike) -> tuple[Times, Floats]:
         """A whole signal from a fresh state, (N,) -> times in seconds (n,), unsmoothed scores. Ends reset.
