@@ -9,10 +9,11 @@ from wakesmith.features.log_mel import HOP_SAMPLES
 from wakesmith.students._streaming import Student
 
 STEP_SAMPLES = 8 * HOP_SAMPLES  # 80 ms
+"""What a step is near to: as many whole scores as come closest to it."""
 
 
 class Listener(nn.Module):
-    """samples (1, STEP_SAMPLES), state (1, S) -> scores (1, n): the probability of the first class; state (1, S).
+    """samples (1, step_samples), state (1, S) -> scores (1, n): the probability of the first class; state (1, S).
 
     For K > 1 phrases the scores are (1, n, K): the probabilities of the first K classes.
     """
@@ -24,8 +25,8 @@ class Listener(nn.Module):
         self.front_size = int(front_end.state_size)  # type: ignore[arg-type]
         self.state_size = self.front_size + student.state_size
         hop_samples = int(front_end.hop_samples) * student.hop_frames  # type: ignore[arg-type]
-        assert STEP_SAMPLES % hop_samples == 0, (STEP_SAMPLES, hop_samples)
-        self.scores_per_step = STEP_SAMPLES // hop_samples
+        self.scores_per_step = max(1, round(STEP_SAMPLES / hop_samples))
+        self.step_samples = self.scores_per_step * hop_samples
         self.receptive_samples = student.receptive_frames * int(front_end.hop_samples) + self.front_size  # type: ignore[arg-type]
 
     def forward(self, samples: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

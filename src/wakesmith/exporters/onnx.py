@@ -13,7 +13,7 @@ from pydantic import Field
 
 from wakesmith.config import PartSettings
 from wakesmith.errors import BundleError
-from wakesmith.exporters._listener import STEP_SAMPLES, Listener
+from wakesmith.exporters._listener import Listener
 
 CHECK_STEPS = 30
 """2.4 s: longer than any receptive field, so that every path through the state has been walked."""
@@ -50,7 +50,7 @@ class OnnxExporter:
 
 def graph(listener: Listener, opset: int) -> Any:
     """The listener as an ONNX model of fixed shapes."""
-    example = (torch.zeros(1, STEP_SAMPLES), torch.zeros(1, listener.state_size))
+    example = (torch.zeros(1, listener.step_samples), torch.zeros(1, listener.state_size))
     names: dict[str, Any] = {"input_names": ["samples", "state"], "output_names": ["scores", "new_state"]}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which we do without
     with warnings.catch_warnings(), torch.no_grad():
@@ -81,7 +81,7 @@ def largest_difference(listener: Listener, data: bytes) -> float:
     state = np.zeros((1, listener.state_size), np.float32)
     ours, apart = torch.zeros(1, listener.state_size), 0.0
     for i in range(CHECK_STEPS):
-        samples = (rng.standard_normal((1, STEP_SAMPLES)) * 10.0 ** (i % 6 - 5)).astype(np.float32)
+        samples = (rng.standard_normal((1, listener.step_samples)) * 10.0 ** (i % 6 - 5)).astype(np.float32)
         scores, state = session.run(["scores", "new_state"], {"samples": samples, "state": state})
         with torch.no_grad():
             wanted, ours = listener(torch.from_numpy(samples), ours)

@@ -30,7 +30,7 @@ TEACHER_FACTS = (
 
 def run(recipe: Any, folder: Path) -> Path:
     """Build the student that was trained, load its weights, write the bundle whole or not at all. -> folder/bundle"""
-    from wakesmith.exporters._listener import STEP_SAMPLES, Listener
+    from wakesmith.exporters._listener import Listener
 
     labels = classes.names(recipe.phrases)
     facts = _train_facts(folder, len(recipe.phrases), len(labels))
@@ -49,7 +49,7 @@ def run(recipe: Any, folder: Path) -> Path:
         language=recipe.language,
         labels=labels[: facts["n_classes"]],
         rate_hz=SAMPLE_RATE_HZ,
-        step_samples=STEP_SAMPLES,
+        step_samples=listener.step_samples,
         scores_per_step=listener.scores_per_step,
         state_size=listener.state_size,
         receptive_samples=listener.receptive_samples,
