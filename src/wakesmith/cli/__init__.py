@@ -9,10 +9,10 @@ from typing import Any
 
 import typer
 
-from wakesmith.cli import road, bundles  # isort: skip: the order of --help
+from wakesmith.cli import road, bundles, serve  # isort: skip: the order of --help
 from wakesmith.cli._app import app
 
-__all__ = ["app", "bundles", "guarded", "main", "road"]
+__all__ = ["app", "bundles", "guarded", "main", "road", "serve"]
 
 
 def main() -> None:
