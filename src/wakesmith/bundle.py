@@ -16,6 +16,8 @@ from wakesmith.errors import BundleError, ConfigError
 FORMAT_VERSION: Literal[2] = 2
 """1 had one `phrase` with one `operating_point`; such cards are read as those of a single phrase."""
 CARD = "card.json"
+README = "README.md"
+"""The model card: card.json for people, written with it."""
 MAX_CARD_BYTES = 1 << 20
 MAX_MODEL_BYTES = 1 << 29
 MAX_STATE = 10_000_000
@@ -38,12 +40,69 @@ class OperatingPoint(Settings):
     """Split, and the hours of it, that the choice rests on."""
 
 
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(ge=0.0)]
+Name = Annotated[str, Field(max_length=500)]
+
+
+class Misses(Settings):
+    """Phrases missed of n said, the share, and its 95 % interval (Wilson)."""
+
+    name: Name
+    """The condition they were said in, or the source of the recordings."""
+    missed: Count
+    n: Count
+    frr: Positive
+    low: Positive
+    high: Positive
+
+
+class Rate(Settings):
+    """Detections in other sounds, their number an hour, and its 95 % interval (Poisson; one-sided for none)."""
+
+    count: Count
+    hours: Positive
+    per_hour: Positive
+    low: Positive
+    high: Positive
+
+
+class Measured(Settings):
+    """What `wakesmith evaluate` found at the operating point, on a split that chose nothing."""
+
+    split: Literal["test"] = "test"
+    false_accepts: Rate
+    """Over all hours of other sounds."""
+    predicted: Rate | None = None
+    """What dev let expect of sound like its own: its count and hours, and the rate of unseen audio."""
+    conditions: Annotated[list[Misses], Field(max_length=1000)]
+    sources: Annotated[list[Misses], Field(max_length=1000)] = []
+    """Clean, by who said it: real voices are not averaged with made ones."""
+    near_misses: Count = 0
+    near_misses_fired: Count = 0
+    delay_s: float | None = None
+    """From the end of a phrase until its detection, clean, in the middle; none where nothing was heard."""
+    late_s: float | None = None
+    """95 of 100 detections come no later."""
+
+
+class Source(Settings):
+    """Recordings that the student learned from: those of one source under one licence."""
+
+    name: Name
+    licence: Name
+    recordings: Annotated[int, Field(ge=1)]
+    hours: Positive
+
+
 class Phrase(Settings):
     """What wakes the device, and where its score fires."""
 
     text: Annotated[str, Field(min_length=1, max_length=200)]
     operating_point: OperatingPoint | None = None
     """None until `wakesmith evaluate` has chosen it."""
+    measured: Measured | None = None
+    """At that operating point; None until `wakesmith evaluate` has measured it."""
 
 
 class Card(Settings):
@@ -73,6 +132,8 @@ class Card(Settings):
     teacher: dict[str, Any] | None = None
     data_licences: Annotated[list[str], Field(max_length=1000)] = []
     """Licences of the recordings that the student learned from."""
+    data: Annotated[list[Source], Field(max_length=1000)] = []
+    """The same, source by source; cards from before it was kept have none."""
     versions: dict[str, str] = {}
     seed: int = 0
 
@@ -112,11 +173,19 @@ class Card(Settings):
 
 
 def save_card(folder: str | Path, card: Card) -> None:
-    """Write card.json aside and rename it. The same card gives the same bytes."""
-    path = Path(folder) / CARD
-    aside = path.with_name(path.name + ".part")
+    """Write card.json, and the model card that says the same to people. The same card and model give the same bytes."""
+    from wakesmith.report import card as model_card
+
+    model = Path(folder) / card.model
     text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-    aside.write_text(text + "\n", encoding="utf-8")
+    _write(Path(folder) / README, model_card.text(card, model.stat().st_size if model.is_file() else None))
+    _write(Path(folder) / CARD, text + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Aside first, then renamed."""
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(text, encoding="utf-8")
     aside.replace(path)
 
 
@@ -162,9 +231,18 @@ def check(folder: str | Path) -> Card:
 
 
 def set_operating_point(folder: str | Path, *points: OperatingPoint | None) -> Card:
-    """Write where the bundle fires into its card, a point for each phrase in their order; nothing else changes."""
+    """Write where the bundle fires into its card, a point for each phrase in their order; what was measured at others goes."""
+    return _with(folder, [{"operating_point": point, "measured": None} for point in points])
+
+
+def set_measured(folder: str | Path, *measured: Measured | None) -> Card:
+    """Write what was measured at the operating points into the card, phrase by phrase in their order."""
+    return _with(folder, [{"measured": one} for one in measured])
+
+
+def _with(folder: str | Path, changes: list[dict[str, Any]]) -> Card:
     card = load_card(folder)
-    phrases = [one.model_copy(update={"operating_point": point}) for one, point in zip(card.phrases, points, strict=True)]
+    phrases = [one.model_copy(update=change) for one, change in zip(card.phrases, changes, strict=True)]
     card = card.model_copy(update={"phrases": phrases})
     save_card(folder, card)
     return card

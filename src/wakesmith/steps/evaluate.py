@@ -60,16 +60,19 @@ class Settings(config.Settings):
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
-    """Write each phrase's operating point into the bundle's card, and folder/evaluate/{report.json, report.html}."""
+    """Write each phrase's operating point and figures into the bundle's card, and folder/evaluate/{report.json, report.html}."""
     from wakesmith import bundle, report
     from wakesmith.run import write_json
-    from wakesmith.steps import _judge
+    from wakesmith.steps import _judge, _model_card
 
     settings, out = recipe.evaluate, folder / "evaluate"
     heard = [_hear(recipe, folder, number) for number in range(len(recipe.phrases))]
     chosen = [_judge.choose(one["dev"], settings) for one in heard]
     bundle.set_operating_point(folder / "bundle", *(point for point, _ in chosen))
     told = _told(recipe, folder, heard, [tried for _, tried in chosen])
+    found = zip(report.of_phrases(told), heard, chosen, strict=True)
+    measured = [_model_card.measured(one, own["test"], point, settings.patience_s) for one, own, (point, _) in found]
+    bundle.set_measured(folder / "bundle", *measured)
     write_json(out / "report.json", told)
     (out / "report.html").write_text(report.html(told), encoding="utf-8")
     return out

@@ -1,4 +1,4 @@
-"""train/model.safetensors -> bundle/{model.onnx, card.json}; the operating point stays open until `evaluate` has chosen it."""
+"""train/model.safetensors -> bundle/{model.onnx, card.json, README.md}; operating point and figures are for `evaluate` to add."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.data import classes
 from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import BundleError
-from wakesmith.steps import _rounds
+from wakesmith.steps import _model_card, _rounds
 
 EXPORTER = "onnx"
 TEACHER_FACTS = (
@@ -40,6 +40,8 @@ def run(recipe: Any, folder: Path) -> Path:
     listener = Listener(front_end, student, len(recipe.phrases))
     exporter = registry.build("exporters", config.part("exporters", EXPORTER))
 
+    data = _model_card.sources(_heard([folder, *(one.folder for one in _rounds.of(recipe, folder))]))
+
     aside = folder / "bundle.part"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -60,7 +62,8 @@ def run(recipe: Any, folder: Path) -> Path:
         model=exporter.file_name,
         sha256=bundle.file_sha256(aside / exporter.file_name),
         teacher=_teacher(folder) if recipe.train.distil else None,
-        data_licences=_licences([folder, *(one.folder for one in _rounds.of(recipe, folder))]),
+        data_licences=sorted({one.licence for one in data}),
+        data=data,
         versions=_versions(),
         seed=recipe.seed,
     )
@@ -123,11 +126,10 @@ def _teacher(folder: Path) -> dict[str, Any] | None:
     return {key: card[key] for key in TEACHER_FACTS if key in card}
 
 
-def _licences(folders: list[Path]) -> list[str]:
-    """Of what train and dev hold, in a run and in the rounds that it learned from."""
+def _heard(folders: list[Path]) -> list[Recording]:
+    """What a run holds, and the rounds that it learned from."""
     paths = [folder / "prepare" / "recordings.jsonl" for folder in folders]
-    heard = [one for path in paths if path.is_file() for one in load_jsonl(path, Recording)]
-    return sorted({one.licence or "unknown" for one in heard if one.split in ("train", "dev")})
+    return [one for path in paths if path.is_file() for one in load_jsonl(path, Recording)]
 
 
 def _versions() -> dict[str, str]:

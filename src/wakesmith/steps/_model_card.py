@@ -1,0 +1,62 @@
+"""What the bundle's card tells of a run: the sources it learned from, and what was measured of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from wakesmith.audio import SAMPLE_RATE_HZ
+from wakesmith.bundle import Measured, Misses, OperatingPoint, Rate, Source
+from wakesmith.data.records import Recording
+from wakesmith.steps._heard import Heard, Scored, fired
+
+MISSES = ("missed", "n", "frr", "low", "high")
+
+
+def sources(recordings: Iterable[Recording]) -> list[Source]:
+    """Recordings by source and licence; of train and dev alone, since nothing is learned from test."""
+    n_samples: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for one in recordings:
+        if one.split in ("train", "dev"):
+            n_samples[one.source, one.licence or "unknown"].append(one.n_samples)
+    return [
+        Source(name=source, licence=licence, recordings=len(sizes), hours=sum(sizes) / SAMPLE_RATE_HZ / 3600)
+        for (source, licence), sizes in sorted(n_samples.items())
+    ]
+
+
+def measured(told: dict[str, Any], test: Heard, point: OperatingPoint, patience_s: float) -> Measured:
+    """The report of one phrase, and the streams of test behind it -> what its card says."""
+    predicted = told["predictions"][0]["predicted"]
+    late = delays_s(test.streams["positives"][0], point, patience_s)
+    return Measured(
+        false_accepts=Rate(**told["test"]["false_accepts"]),
+        predicted=Rate(
+            count=predicted["dev_count"],
+            hours=predicted["dev_hours"],
+            **{key: predicted[key] for key in ("per_hour", "low", "high")},
+        ),
+        conditions=[_misses(row["name"], row) for row in told["test"]["conditions"]],
+        sources=[_misses(row["source"], row) for row in told["sources"]],
+        near_misses=sum(row["n"] for row in told["near_misses"]),
+        near_misses_fired=sum(row["fired"] for row in told["near_misses"]),
+        delay_s=float(np.median(late)) if len(late) else None,
+        late_s=float(np.percentile(late, 95)) if len(late) else None,
+    )
+
+
+def delays_s(stream: Scored, point: OperatingPoint, patience_s: float) -> np.ndarray:
+    """(n,) seconds from the end of each phrase that was heard until its detection; less than 0: before the end."""
+    times_s = np.array([hit.time_s for hit in fired(stream, point)])
+    made = []
+    for event in stream.events:
+        own = times_s[(times_s >= event.start_s) & (times_s < event.end_s + patience_s)]
+        made += [own[0] - event.end_s] if len(own) else []
+    return np.array(made)
+
+
+def _misses(name: str, row: dict[str, Any]) -> Misses:
+    return Misses(name=name, **{key: row[key] for key in MISSES})
