@@ -43,7 +43,7 @@ def test_it_tells_what_a_user_must_know():
     for fact in (
         "# hey nova", "language: en", "0.625", "(160 ms)", "1.5 s after that", "for 0.5 false accepts an hour", "dev, 2.00 h",
         "| babble 10 dB | 30 of 200 | 2.0 % | 0.8 % to 5.0 % |", "4.00 h of other sounds", "1 in 4.00 h = 0.25/h (0.01 to 1.39)",
-        "0.50 an hour (0.01 to 1.84)", "3 of 40", "0.12 s after the end", "by 0.30 s", "| our recordings |",
+        "0.50 an hour (0.01 to 1.84)", "3 of 40", "0.12 s after the end", "by 0.30 s after it", "| our recordings |",
         "openai/whisper-tiny.en; licence: MIT", "1,234,567 bytes", "100 parameters", "| seed | 7 |",
         "torch 2.13.0, wakesmith 0.1.0",
         "| espeak | CC0-1.0 | 500 | 0.25 | yes:", 'load_bundle("FOLDER")', "wakesmith detect", "wakesmith serve", "`hey_nova`",
@@ -67,11 +67,22 @@ def test_a_threshold_of_which_nothing_is_known_is_no_measured_one():
     assert "Nothing was measured at this threshold." in shown(phrases=[Phrase(text="hey nova", operating_point=POINT)])
 
 
-def test_made_voices_are_told_to_be_made():
-    made = MEASURED.model_copy(update={"sources": MEASURED.sources[:1]})
-    told = shown(phrases=[Phrase(text="hey nova", operating_point=POINT, measured=made)])
+def with_measured(**changes: object) -> str:
+    measured = MEASURED.model_copy(update=changes)
+    return shown(phrases=[Phrase(text="hey nova", operating_point=POINT, measured=measured)])
 
-    assert "Every phrase of the test was said by a synthetic voice" in told
+
+def test_hours_that_are_too_few_for_the_rate_are_told():
+    assert "too few" in with_measured(predicted=MEASURED.predicted.model_copy(update={"hours": 1.9}))
+    assert "too few" not in with_measured()
+
+
+def test_a_detection_before_the_end_is_no_negative_delay():
+    assert "0.20 s before the end of the phrase (median; 95 of 100 by 0.10 s after it)" in with_measured(delay_s=-0.2, late_s=0.1)
+
+
+def test_made_voices_are_told_to_be_made():
+    assert "Every phrase of the test was said by a synthetic voice" in with_measured(sources=MEASURED.sources[:1])
     assert "Every phrase of the test was said by a synthetic voice" not in shown()
 
 

@@ -56,6 +56,11 @@ def _heard(phrase: Phrase, card: Card) -> list[str]:
         f"{point.threshold:.4g}; for {point.refractory_s:g} s after that it is not heard again. This was chosen{asked} on: "
         f"{_plain(point.chosen_on)}."
     )
+    found = measured.predicted if measured else None
+    if found and point.target_fa_per_hour and found.hours * point.target_fa_per_hour < 1:
+        told += (
+            " Those hours are too few for one false accept at that rate: the threshold lies just over the loudest sound in them."
+        )
     return [told, *(_measured(measured) if measured else ["Nothing was measured at this threshold."])]
 
 
@@ -75,13 +80,17 @@ def _measured(found: Measured) -> list[str]:
         parts.append(f"Near misses that woke it: {found.near_misses_fired} of {found.near_misses} phrases made to sound like it.")
     if found.delay_s is not None and found.late_s is not None:
         parts.append(
-            f"A detection comes {found.delay_s:.2f} s after the end of the phrase (median; 95 of 100 by {found.late_s:.2f} s)."
+            f"A detection comes {_after(found.delay_s)} the end of the phrase (median; 95 of 100 by {_after(found.late_s)} it)."
         )
     if len(found.sources) > 1:
         parts.append(_table(["clean, by source", *SHARE_HEAD], [condition_row(one.model_dump()) for one in found.sources]))
     if found.sources and all(one.name in VOICES for one in found.sources):
         parts.append("Every phrase of the test was said by a synthetic voice. Real voices are missed more often.")
     return [*parts, "Intervals are of 95 %. Nothing is known of conditions that are not in this list."]
+
+
+def _after(delay_s: float) -> str:
+    return f"{abs(delay_s):.2f} s {'after' if delay_s >= 0 else 'before'}"
 
 
 def _facts(card: Card, model_bytes: int | None) -> list[Row]:
