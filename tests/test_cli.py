@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from wakesmith.cli import app, guarded
+from wakesmith.config import read_yaml
 
 COMMAND = [sys.executable, "-m", "wakesmith.cli"]
 
@@ -48,6 +49,20 @@ def test_an_unknown_key_is_named_with_the_nearest(capsys, tmp_path):
 
     assert "train.stepz: unknown key. Did you mean 'steps'?" in told
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("place", "key"), [("voices/kokoro", "path"), ("owner/Kokoro-82M", "hub")])
+def test_kokoro_speaks_beside_the_voices_of_the_preset(monkeypatch, tmp_path, place, key):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "voices" / "kokoro").mkdir(parents=True)
+
+    words = [str(word) for word in plan(tmp_path, "--preset", "standard", "--kokoro", place)]
+    assert guarded(lambda: app(words, standalone_mode=False)) == 0
+
+    *others, kokoro = read_yaml(tmp_path / "run" / "config.yaml")["speak"]["voices"]
+    assert [one["name"] for one in others] == ["espeak", "hibari"]
+    assert (kokoro["name"], kokoro[key], kokoro["accents"]) == ("kokoro", place, True)
+    assert kokoro["share"]["wake"] > kokoro["share"]["speech"]
 
 
 def test_an_unknown_teacher_lists_what_there_is(capsys, tmp_path):

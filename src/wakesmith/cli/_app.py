@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,10 +31,18 @@ Teacher = Annotated[
     ),
 ]
 
+Kokoro = Annotated[
+    str | None,
+    typer.Option(help="Natural voices beside the preset's: a folder of Kokoro-82M, or its repository on the hub, OWNER/NAME."),
+]
+KOKORO_SHARE = {"wake": 0.6, "near_miss": 0.3, "speech": 0.04}
+"""Beside espeak's 1. A phrase takes it a second of processor time, a sentence three."""
+
 
 def recipe_from(
-    phrase: str, preset: str, config: Path | None, teacher: str | None, set_: list[str] | None, **folders: list[str] | None
-) -> Any:
+    phrase: str, preset: str, config: Path | None, teacher: str | None, kokoro: str | None, set_: list[str] | None,
+    **folders: list[str] | None,
+) -> Any:  # fmt: skip
     """The options of `forge` and `plan` as a recipe; folders by what they hold."""
     from wakesmith.config import assignment, merge, read_yaml, teacher_named
     from wakesmith.steps import _recipe
@@ -48,7 +57,17 @@ def recipe_from(
         own = merge(own, {"data": {"sources": [*(own.get("data") or {}).get("sources", []), *sources]}})
     for text in set_ or []:
         own = merge(own, assignment(text))
-    return _recipe.load(own, preset=preset)
+    recipe = _recipe.load(own, preset=preset)
+    if not kokoro:
+        return recipe
+    voices = [one.model_dump() for one in recipe.speak.voices if one.name != "kokoro"]
+    return _recipe.load(merge(own, {"speak": {"voices": [*voices, natural(kokoro)]}}), preset=preset)
+
+
+def natural(place: str) -> dict[str, Any]:
+    """Settings of the Kokoro voices in a folder, or of a repository of the hub."""
+    key = "hub" if re.fullmatch(r"[\w-]+/[\w.-]+", place) and not Path(place).exists() else "path"
+    return {"name": "kokoro", key: place, "accents": True, "share": KOKORO_SHARE}
 
 
 def own_source(path: str, phrases: list[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import typer
 from wakesmith.cli._app import (
     Config,
     Folders,
+    Kokoro,
     Out,
     Own,
     Phrase,
@@ -32,13 +33,13 @@ def _phrase_command(act: Callable[[Any, Path], None]) -> None:
 
     def command(
         phrase: Phrase, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
-        recordings: Own = None, negatives: Folders = None, noise: Folders = None, rooms: Folders = None,
+        kokoro: Kokoro = None, recordings: Own = None, negatives: Folders = None, noise: Folders = None, rooms: Folders = None,
         test_recordings: Folders = None, set_: Set = None,
     ) -> None:  # fmt: skip
         folders = {
             "recordings": recordings, "negatives": negatives, "noise": noise, "rooms": rooms, "test_recordings": test_recordings,
         }  # fmt: skip
-        act(recipe_from(phrase, preset, config, teacher, set_, **folders), out or default_out(phrase))
+        act(recipe_from(phrase, preset, config, teacher, kokoro, set_, **folders), out or default_out(phrase))
 
     command.__doc__ = act.__doc__
     app.command(act.__name__)(command)
