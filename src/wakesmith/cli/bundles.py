@@ -128,12 +128,25 @@ def listen(
 
 
 @app.command()
-def parts(kind: Annotated[str | None, typer.Argument(help="voices, importers, augment, features, teachers, ...")] = None) -> None:
-    """The parts there are, by kind."""
+def parts(
+    kind: Annotated[str | None, typer.Argument(help="voices, importers, augment, features, teachers, ...")] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """The parts there are, by kind; of students also what they cost and how long they wait."""
+    import json as encoder
+    from dataclasses import asdict
+
     from wakesmith import registry
     from wakesmith.errors import ConfigError
 
     if kind is not None and kind not in registry.KINDS:
         raise ConfigError(registry.unknown("parts", kind, list(registry.KINDS)))
-    for one in [kind] if kind else registry.KINDS:
-        typer.echo(f"{one}: {', '.join(registry.names(one))}")
+    if kind == "students":
+        from wakesmith.report.terminal import aligned
+        from wakesmith.students import _facts
+
+        students = [_facts.of(name) for name in registry.names(kind)]
+        typer.echo(encoder.dumps([asdict(one) for one in students]) if json else "\n".join(aligned(_facts.table(students))))
+        return
+    names = {one: registry.names(one) for one in ([kind] if kind else registry.KINDS)}
+    typer.echo(encoder.dumps(names) if json else "\n".join(f"{one}: {', '.join(found)}" for one, found in names.items()))

@@ -32,7 +32,7 @@ def table(report: dict[str, Any]) -> str:
     check(report)
     lines = [line for one in of_phrases(report) for line in (*_of_phrase(one), "")]
     for rows in (confusion_rows(report), side_by_side(report)):
-        lines += [*_aligned(rows), ""] if rows else []
+        lines += [*aligned(rows), ""] if rows else []
     return "\n".join(lines[:-1])
 
 
@@ -42,11 +42,11 @@ def _of_phrase(report: dict[str, Any]) -> list[str]:
         f"'{report['phrase']}': {report['student']['name']}, {report['student']['parameters']:,} parameters, "
         f"{report['student']['bytes'] / 1024:.0f} KB; threshold {point['threshold']:.3f} (chosen on {point['chosen_on']})",
         "",
-        *_aligned([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
+        *aligned([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
         "",
-        *_aligned([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
+        *aligned([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
         "",
-        *_aligned([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
+        *aligned([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
         "",
         prediction(report),
         tuning(report),
@@ -54,14 +54,15 @@ def _of_phrase(report: dict[str, Any]) -> list[str]:
         "Near misses that fire: {} of {}.".format(*near_misses_fired(report)),
     ]
     if len(report["sources"]) > 1:
-        lines += ["", *_aligned([["clean, by source", *SHARE_HEAD], *map(source_row, report["sources"])])]
+        lines += ["", *aligned([["clean, by source", *SHARE_HEAD], *map(source_row, report["sources"])])]
     if mostly := report["speakers"]["mostly_missed"]:
-        lines += ["", *_aligned([["mostly missed, clean", *MOSTLY_HEAD], *map(source_row, mostly)])]
+        lines += ["", *aligned([["mostly missed, clean", *MOSTLY_HEAD], *map(source_row, mostly)])]
     if worst := report["speakers"]["worst"]:
-        lines += ["", *_aligned([SPEAKER_HEAD, *map(speaker_row, worst[:5])])]
+        lines += ["", *aligned([SPEAKER_HEAD, *map(speaker_row, worst[:5])])]
     return lines
 
 
-def _aligned(rows: list[Row]) -> list[str]:
+def aligned(rows: list[Row]) -> list[str]:
+    """Rows of cells as lines of columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from wakesmith import run
 from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, parse, part, read_yaml
@@ -22,6 +22,7 @@ from wakesmith.steps.teach import PLAIN_READS
 from wakesmith.steps.teach import Settings as Teach
 from wakesmith.steps.train import Settings as Train
 from wakesmith.steps.views import Settings as Views
+from wakesmith.students import _suits as suits
 from wakesmith.text import composed
 
 PRESETS = Path(__file__).parent.parent / "presets"
@@ -56,6 +57,15 @@ class Recipe(Settings):
         if len({classes.plain(one) for one in phrases}) < len(phrases):
             raise ValueError("a phrase is named twice")
         return composed(phrase) if isinstance(phrase, str) else [composed(one) for one in phrases]
+
+    @model_validator(mode="after")
+    def _heard_alike(self) -> Recipe:
+        suits.check(self.features.name, self.student.name)
+        bands = {key: getattr(self.train, key) for key in ("band_stretch", "band_shift", "band_gain")}
+        if suits.gives(self.features.name) == "samples" and any(bands.values()):
+            zeros = " ".join(f"--set train.{key}=0" for key in bands)
+            raise ValueError(f"features {self.features.name} have no bands that training could move: {zeros}")
+        return self
 
     @property
     def phrases(self) -> list[str]:

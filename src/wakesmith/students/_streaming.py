@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from wakesmith.errors import ConfigError
 from wakesmith.students._norm import GroupedBatchNorm
 
 
@@ -34,6 +35,18 @@ class Student(nn.Module):
         raise NotImplementedError
 
 
+def check_fit(student: Student, n_frames: int, mean_frames: int, context_frames: int = 2) -> None:
+    """Raises ConfigError for a mean over so many hops, with which the student would need longer views than `n_frames`.
+
+    context_frames: so far the front-end's window reaches back beyond its own frame.
+    """
+    beyond = student.receptive_frames + context_frames - n_frames
+    if beyond > 0:
+        most = mean_frames - -(-beyond // student.hop_frames)
+        way = f"At most {most}." if most >= 1 else f"Take longer views: {beyond + n_frames} frames and more."
+        raise ConfigError(f"student.mean_frames: {mean_frames} do not fit into a view of {n_frames} frames. {way}")
+
+
 def last_frames(features: Tensor, n_frames: int) -> Tensor:
     """The last `n_frames` of (B, T, F); a shorter clip gets zeros, an average sound, in front."""
     missing = n_frames - features.shape[1]
@@ -43,17 +56,18 @@ def last_frames(features: Tensor, n_frames: int) -> Tensor:
 
 
 class CausalConv(nn.Module):
-    """Convolution, batch norm, ReLU. Time: causal, by state; frequency: padded to keep F / stride bins."""
+    """Convolution, batch norm, ReLU where asked. Time: causal, by state; frequency: padded to keep F / stride bins."""
 
-    def __init__(self, n_in: int, n_out: int, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: tuple[int, int], stride: tuple[int, int], *, relu: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, kernel, stride, (0, (kernel[1] - 1) // 2), bias=False)
         self.norm = GroupedBatchNorm(n_out)
-        self.context = kernel[0] - stride[0]
+        self.context, self.stride_frames, self.relu = kernel[0] - stride[0], stride[0], relu
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, context + t, F) -> (B, D', t / stride, F')"""
-        return torch.relu(self.norm(self.conv(x)))
+        out: Tensor = self.norm(self.conv(x))
+        return torch.relu(out) if self.relu else out
 
 
 class Separable(nn.Module):
@@ -90,17 +104,24 @@ class MeanOverTime(nn.Module):
 
 
 class Chain(nn.Module):
-    """Layers in a row and their states in one flat tensor. Each layer has `context`: the frames it needs before the new ones."""
+    """Layers in a row and their states in one flat tensor.
+
+    Each layer has `context`, the frames it needs before the new ones, and `stride_frames` where that is not 1. A `Nested` layer
+    remembers for itself.
+    """
+
+    state_size: int
 
     def __init__(self, layers: list[nn.Module], n_channels: int, n_bins: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.shapes: list[tuple[int, int, int]] = []
-        """(D, context, F) of each layer's state."""
+        """(D, context, F) of each layer's state; of a nested one (1, S, 1)."""
         self.receptive_frames, self.hop_frames = 1, 1
         x = torch.zeros(1, n_channels, 1, n_bins)
         for layer in layers:
-            self.shapes.append((x.shape[1], _context(layer), x.shape[3]))
+            own = (1, layer.inner.state_size, 1) if isinstance(layer, Nested) else None
+            self.shapes.append(own or (x.shape[1], _context(layer), x.shape[3]))
             self.receptive_frames += (_context(layer) + _stride(layer) - 1) * self.hop_frames
             self.hop_frames *= _stride(layer)
             with torch.no_grad():
@@ -118,13 +139,46 @@ class Chain(nn.Module):
         """(1, D, t, F), (1, S) -> (1, D', t / hop_frames, F'), (1, S)."""
         kept, at = [], 0
         for layer, (d, t, f) in zip(self.layers, self.shapes, strict=True):
+            before = state[:, at : at + d * t * f]
+            at += d * t * f
+            if isinstance(layer, Nested):
+                x, after = layer.step(x, before)
+                kept.append(after)
+                continue
             if t:
-                before = state[:, at : at + d * t * f].reshape(1, d, t, f)
-                at += d * t * f
-                x = torch.cat([before, x], dim=2)
+                x = torch.cat([before.reshape(1, d, t, f), x], dim=2)
                 kept.append(x[:, :, -t:].reshape(1, -1))
             x = layer(x)
         return x, torch.cat(kept, dim=1)
+
+
+class Nested(nn.Module):
+    """A layer around a chain, with a way past it that remembers nothing: only what the chain needs is kept, and computed once."""
+
+    def __init__(self, inner: Chain) -> None:
+        super().__init__()
+        self.inner = inner
+        self.context = inner.receptive_frames - inner.hop_frames
+        self.stride_frames = inner.hop_frames
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D, T, F) -> what goes through the chain, what goes past it; each frame by itself."""
+        raise NotImplementedError
+
+    def join(self, through: Tensor, past: Tensor) -> Tensor:
+        """What came through the chain, what came past it -> (B, D', t / stride, F')"""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D, context + t, F) -> (B, D', t / stride, F')"""
+        through, past = self.split(x)
+        return self.join(self.inner(through), past[:, :, self.context :])
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, D, t, F), (1, S) -> (1, D', t / stride, F'), (1, S)"""
+        through, past = self.split(x)
+        through, state = self.inner.step(through, state)
+        return self.join(through, past), state
 
 
 def _context(layer: nn.Module) -> int:
@@ -132,4 +186,4 @@ def _context(layer: nn.Module) -> int:
 
 
 def _stride(layer: nn.Module) -> int:
-    return int(layer.conv.stride[0]) if isinstance(layer, CausalConv) else 1
+    return int(getattr(layer, "stride_frames", 1))

@@ -1,7 +1,7 @@
 """MobileNetV3-Small (Howard et al., arXiv:1905.02244) on one channel of log-mel: 1,519,618 parameters with two classes.
 
-Windowed: it hears the last frames as one picture, again every 80 ms. Its state is those frames. Its weights have the usual
-names (`features.*`, `classifier.*`), so that published weights load strictly when their shapes fit.
+Windowed: it hears the last frames as one picture, again every 80 ms. Its state is those frames. At every width its weights have
+the names and shapes of torchvision's `mobilenet_v3_small(width_mult=width)`, so that such weights load strictly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from wakesmith.students._streaming import Student, last_frames
 HOP_FRAMES = 8
 CONTEXT_FRAMES = 2
 """The front-end's window reaches this much further back than its own frame."""
-BLOCKS = [
+Row = tuple[int, int, int, int, bool, type[nn.Module], int]
+BLOCKS: list[Row] = [
     # channels in, kernel, channels inside, channels out, squeeze-excite, activation, stride
     (16, 3, 16, 16, True, nn.ReLU, 2),
     (16, 3, 72, 24, False, nn.ReLU, 2),
@@ -34,11 +35,13 @@ BLOCKS = [
     (96, 5, 576, 96, True, nn.Hardswish, 1),
     (96, 5, 576, 96, True, nn.Hardswish, 1),
 ]
-LAST_CHANNELS, HIDDEN = 576, 1024
+LAST_FACTOR, HIDDEN = 6, 1024
 
 
 class Config(PartSettings):
     name: str = "mobilenet_v3"
+    width: Annotated[float, Field(ge=0.25, le=1.0)] = 1.0
+    """Share of the channels of every layer; a quarter of them: 117,642 parameters."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Drawn for each micro-batch and process: with it, their number changes the result a little."""
 
@@ -81,17 +84,18 @@ class InvertedResidual(nn.Module):
 class MobileNetV3(Student):
     listens = "windowed"
     hop_frames = HOP_FRAMES
-    embedding_size = LAST_CHANNELS
 
     def __init__(self, config: Config, n_mels: int, receptive_frames: int, n_classes: int) -> None:
         super().__init__()
         self.n_mels, self.receptive_frames = n_mels, receptive_frames
         self.state_size = (receptive_frames - HOP_FRAMES) * n_mels
-        blocks = [InvertedResidual(*row) for row in BLOCKS]
-        first = conv_norm(1, BLOCKS[0][0], 3, nn.Hardswish, 2)
-        self.features = nn.Sequential(first, *blocks, conv_norm(BLOCKS[-1][3], LAST_CHANNELS, 1, nn.Hardswish))
+        rows = [_scaled(row, config.width) for row in BLOCKS]
+        first, n_out, n_hidden = rows[0][0], rows[-1][3], _to_eighth(HIDDEN * config.width)
+        n = self.embedding_size = LAST_FACTOR * n_out
+        blocks = [InvertedResidual(*row) for row in rows]
+        self.features = nn.Sequential(conv_norm(1, first, 3, nn.Hardswish, 2), *blocks, conv_norm(n_out, n, 1, nn.Hardswish))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        head = (nn.Linear(LAST_CHANNELS, HIDDEN), nn.Hardswish(), nn.Dropout(config.dropout), nn.Linear(HIDDEN, n_classes))
+        head = (nn.Linear(n, n_hidden), nn.Hardswish(), nn.Dropout(config.dropout), nn.Linear(n_hidden, n_classes))
         self.classifier = nn.Sequential(*head)
         _initialise(self)
 
@@ -125,6 +129,11 @@ def _initialise(model: nn.Module) -> None:
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.01)
             nn.init.zeros_(module.bias)
+
+
+def _scaled(row: Row, width: float) -> Row:
+    n_in, kernel, n_inside, n_out = row[:4]
+    return (_to_eighth(n_in * width), kernel, _to_eighth(n_inside * width), _to_eighth(n_out * width), *row[4:])
 
 
 def _to_eighth(channels: float) -> int:
