@@ -153,8 +153,9 @@ def _told(detail: ErrorDetails, model: type[Settings], where: str) -> str:
         hint = f"Did you mean '{near[0]}'?" if near else f"Known here: {', '.join(model.model_fields)}."
         return f"{path}: unknown key. {hint}"
     message = detail["msg"].removeprefix("Value error, ").rstrip(".")
-    given = "" if detail["type"] == "missing" else f" (given: {detail['input']!r})"
-    return f"{path or 'configuration'}: {message}{given}."
+    # A problem of settings with each other names the values itself; all of the settings would hide it.
+    given = "" if detail["type"] == "missing" or not detail["loc"] else f" (given: {detail['input']!r})"
+    return f"{path}: {message}{given}.".removeprefix(": ")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
