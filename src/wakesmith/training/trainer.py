@@ -234,6 +234,11 @@ class Trainer(transformers.Trainer):
         yield
         self.other_s += time.perf_counter() - started
 
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Weights may lie in memory channels last; safetensors takes them in one order alone."""
+        given = self.model.state_dict() if state_dict is None else state_dict  # type: ignore[union-attr]
+        super()._save(output_dir, {name: value.contiguous() for name, value in given.items()})
+
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         with self._apart():
             super()._save_checkpoint(model, trial)
