@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ import numpy as np
 import torch
 
 from wakesmith.progress import track
+from wakesmith.training.history import History
 
 CHUNK = 64
 
 
 @torch.no_grad()
-def make(front_end: Any, views: Any, path: Path) -> np.ndarray:
-    """Features of a view store through a front-end, in the file `path`; taken as it is when already there."""
+def make(front_end: Any, views: Any, path: Path, splits: Sequence[str]) -> np.ndarray:
+    """Features of a view store through a front-end, in the file `path`; taken as it is when already there.
+
+    A front-end that remembers seconds of sound has `history_s`: it hears each view after a `History`, as in a stream.
+    splits: of each clip; a history keeps to its own.
+    """
     if not path.exists():
         front_end.eval()
         shape = front_end(torch.zeros(1, views.n_samples)).shape[1:]  # T, F
@@ -23,11 +29,14 @@ def make(front_end: Any, views: Any, path: Path) -> np.ndarray:
         aside = path.with_name(path.name + ".part")
         out = np.lib.format.open_memmap(aside, "w+", np.float16, (views.n_clips, views.n_views, *shape))
         rows = out.reshape(-1, *shape)
+        history = History(views, splits, front_end.history_s) if hasattr(front_end, "history_s") else None
         held = [row for row in range(len(rows)) if views.holds(row // views.n_views, row % views.n_views)]
         for start in track(range(0, len(held), CHUNK), "features"):
             chunk = held[start : start + CHUNK]
-            batch = [views.read(row // views.n_views, row % views.n_views) for row in chunk]
-            rows[chunk] = front_end(torch.from_numpy(np.stack(batch))).numpy()
+            keys = [divmod(row, views.n_views) for row in chunk]
+            batch = torch.from_numpy(np.stack([views.read(*key) for key in keys]))
+            made = front_end(batch, [history(*key) for key in keys]) if history else front_end(batch)
+            rows[chunk] = made.numpy()
         out.flush()
         aside.replace(path)
     frames: np.ndarray = np.load(path, mmap_mode="r")

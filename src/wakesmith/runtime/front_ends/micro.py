@@ -1,0 +1,47 @@
+"""ESPHome's front-end: 16 kHz samples -> 40 bands each 10 ms, of the 30 ms that end with it, 0 to 26.
+
+TensorFlow Lite Micro's audio front-end, as the package `pymicro-features` carries it. It follows the noise in each band and
+lowers what is steady (PCAN), so a frame depends on the seconds before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wakesmith.audio import SAMPLE_RATE_HZ, to_int16
+from wakesmith.errors import ConfigError
+
+Floats = npt.NDArray[np.float32]
+HOP_SAMPLES = SAMPLE_RATE_HZ // 100  # 10 ms
+WINDOW_SAMPLES = 3 * HOP_SAMPLES
+N_BINS = 40
+HIGHEST = 26.0
+"""Devices take what is louder for this."""
+
+
+class Micro:
+    def __init__(self) -> None:
+        try:
+            from pymicro_features import MicroFrontend
+        except ImportError as error:
+            raise ConfigError(
+                "features micro: needs the package pymicro-features. Run: pip install 'wakesmith[micro]'."
+            ) from error
+        self._front_end = MicroFrontend()
+        for _ in range(WINDOW_SAMPLES // HOP_SAMPLES - 1):  # it gives no frame until its first window is full
+            self._front_end.process_samples(bytes(2 * HOP_SAMPLES))
+
+    def step(self, samples: Floats) -> Floats:
+        """(n,) float in -1..1, n a multiple of 160 -> (n / 160, 40)"""
+        hops = to_int16(samples).reshape(-1, HOP_SAMPLES)
+        frames = [self._front_end.process_samples(hop.tobytes()).features for hop in hops]
+        return np.minimum(np.array(frames, np.float32).reshape(len(hops), N_BINS), HIGHEST)
+
+
+def begin(settings: Mapping[str, Any]) -> Micro:
+    """A fresh stream. The settings change training alone. Raises ConfigError when the package is missing."""
+    return Micro()
