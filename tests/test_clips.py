@@ -5,7 +5,7 @@ import pytest
 
 from wakesmith.augment.shift import VIEW_SAMPLES, Config, Shift
 from wakesmith.data import classes
-from wakesmith.data.clips import make_clips, partials, unlabel
+from wakesmith.data.clips import clips_of, make_clips, partials, unlabel
 from wakesmith.data.records import LABELS, UNLABELLED, Clip, Recording
 from wakesmith.errors import DataError
 from wakesmith.rng import rng
@@ -54,6 +54,34 @@ def test_views_of_a_partial_phrase_end_when_a_third_to_three_fifths_of_it_were_h
     assert 0.3 <= min(heard) < 0.33
     assert 0.57 < max(heard) <= 0.6
     assert all(clip.n_samples >= VIEW_SAMPLES for clip in cut)
+
+
+def spoken(phrase, n_samples, path="wake-0.flac"):
+    return Recording("r", path, "hey", "wake", "", "", "", n_samples, "train", *phrase)
+
+
+def test_what_a_voice_says_beside_a_phrase_is_other_speech():
+    recording = spoken((50_000, 60_000), 70_000)
+
+    phrase, *beside = clips_of(recording, np.full(70_000, 3_000, np.int16), -60.0, 9, seed=1)
+
+    assert phrase.label == "wake"
+    assert {clip.label for clip in beside} == {"speech"}
+    assert [clip.start for clip in beside] == [0, 18_000, 60_000]
+    assert all(clip.start + clip.n_samples <= 50_000 or clip.start >= 60_000 for clip in beside)
+    assert len({clip.id for clip in (phrase, *beside)}) == 4
+
+
+def test_short_speech_before_a_phrase_ends_where_the_phrase_begins():
+    _, before = clips_of(spoken((12_000, 20_000), 21_000), np.full(21_000, 3_000, np.int16), -60.0, 9, seed=1)
+
+    assert (before.start + before.n_samples, before.id) == (12_000, "r@-20000+before")
+
+
+def test_of_what_people_say_beside_a_phrase_nobody_knows_that_it_does_not_hold_it():
+    recording = spoken((50_000, 60_000), 90_000, path="/recordings/hey.wav")
+
+    assert len(clips_of(recording, np.full(90_000, 3_000, np.int16), -60.0, 9, seed=1)) == 1
 
 
 def test_a_share_of_the_labelled_train_phrases_is_cut_short():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wakesmith.data.sampling import BalancedSampler, Part, own_parts
+from wakesmith.data.sampling import MOST_OFTEN, BalancedSampler, Part, own_parts, voice_parts
 from wakesmith.errors import DataError
 
 LABELS = np.array([0] * 50 + [1] * 50 + [-1] * 20)
@@ -80,3 +80,54 @@ def test_recordings_fewer_than_their_share_become_a_part_of_each_phrase():
 @pytest.mark.parametrize(("n_recorded", "share"), [(0, 0.3), (15, 0.3), (20, 0.3), (2, 0.0)])
 def test_recordings_that_are_none_or_many_or_not_weighed_make_no_part(n_recorded, share):
     assert own_parts(np.arange(20) < n_recorded, np.zeros(20, int), n_phrases=1, share=share) == []
+
+
+def heard_of(voices, labels, parts, n=4000):
+    """(voice, label) -> how often it is drawn, of its class."""
+    sampler = BalancedSampler(labels, 1, n, [0.4, 0.2, 0.4], 1, parts=parts)
+    drawn = np.array([row.number for row in sampler])
+    return {
+        (voice, label): float((voices[drawn[labels[drawn] == label]] == voice).mean())
+        for voice in np.unique(voices) for label in range(3)
+    }  # fmt: skip
+
+
+def test_a_voice_says_as_much_of_other_speech_as_of_the_phrase():
+    voices = np.array(
+        ["robot"] * 60 + ["human"] * 20 + ["robot"] * 30 + ["human"] * 5 + ["robot"] * 100 + ["human"] * 40 + [""] * 260
+    )
+    labels = np.repeat([0, 1, 2], [80, 35, 400])
+
+    told = heard_of(voices, labels, voice_parts(voices, labels, 1, share=0.5))
+
+    assert [told["human", label] for label in range(3)] == pytest.approx([0.25, 0.25, 0.125], abs=0.01)
+    assert [told["robot", label] for label in range(3)] == pytest.approx([0.75, 0.75, 0.375], abs=0.01)
+    plain = heard_of(voices, labels, voice_parts(voices, labels, 1, share=0.0))
+    assert plain["human", 2] == pytest.approx(0.1, abs=0.01)
+
+
+def test_where_all_speech_is_spoken_it_stays_so_and_few_clips_are_not_drummed_in():
+    voices = np.array(["robot"] * 50 + ["human"] * 50 + ["robot"] * 99 + ["human"] * 1)
+    labels = np.repeat([0, 2], [100, 100])
+
+    told = heard_of(voices, labels, voice_parts(voices, labels, 1, share=0.5))
+
+    assert told["human", 2] == pytest.approx(MOST_OFTEN / 100, abs=0.01)
+    assert told["robot", 2] == pytest.approx(1 - MOST_OFTEN / 100, abs=0.01)
+
+
+def test_parts_that_come_first_leave_the_voices_the_rest():
+    voices = np.array(["robot"] * 10 + ["human"] * 10 + ["robot"] * 40 + ["human"] * 40 + [""] * 20)
+    labels = np.repeat([0, 2], [20, 100])
+    mined = Part(np.arange(120) >= 110, 2, 0.5)
+
+    parts = [mined, *voice_parts(voices, labels, 1, 0.5, [mined])]
+
+    assert heard_of(voices, labels, parts)["human", 2] == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_phrases_that_no_voice_says_make_no_parts(recorded):
+    voices, labels = np.array([""] * 20 + ["robot"] * 20), np.repeat([0, 2], 20)
+
+    assert voice_parts(voices if recorded else voices[::-1], labels if recorded else labels * 0 + 2, 1, 0.5) == []

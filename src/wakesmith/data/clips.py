@@ -27,7 +27,8 @@ _BLOCK = SAMPLE_RATE_HZ // 20
 
 
 def clips_of(recording: Recording, samples: npt.NDArray[np.int16], silence_dbfs: float, most: int, seed: int) -> list[Clip]:
-    """Clips of one recording: one where a phrase is, else consecutive ones that are not silent, `most` drawn of them.
+    """Clips of one recording: one where a phrase is, and what a voice said beside it; else consecutive ones that are not silent,
+    `most` drawn of them.
 
     samples (N,) int16. A room (impulse response) has none.
     """
@@ -35,7 +36,7 @@ def clips_of(recording: Recording, samples: npt.NDArray[np.int16], silence_dbfs:
         return []
     if recording.label in ("wake", "near_miss"):
         assert recording.phrase_end, f"{recording.id}: prepare has not said where its phrase lies"
-        return [_clip(recording, recording.phrase_end - EVENT_END_SAMPLES, EVENT_END_SAMPLES)]
+        return [_clip(recording, recording.phrase_end - EVENT_END_SAMPLES, EVENT_END_SAMPLES), *_beside(recording)]
     starts = [start for start in _starts(len(samples)) if _loud(samples, start, silence_dbfs)]
     if len(starts) > most:
         drawn = rng(seed, recording.id, "clips").choice(len(starts), size=most, replace=False)
@@ -45,6 +46,23 @@ def clips_of(recording: Recording, samples: npt.NDArray[np.int16], silence_dbfs:
 
 def _clip(recording: Recording, start: int, event_end: int) -> Clip:
     return Clip(f"{recording.id}@{start}", recording.id, start, CLIP_SAMPLES, recording.label, recording.split, event_end)
+
+
+def _beside(recording: Recording) -> list[Clip]:
+    """Other speech before and after a phrase that `speak` made: else a voice that says little besides stands for it."""
+    if not recording.is_spoken:
+        return []  # what people say beside it may hold it again
+    made = []
+    for place, first, last in (("before", 0, recording.phrase_start), ("after", recording.phrase_end, recording.n_samples)):
+        if last - first < SHORTEST_CLIP_SAMPLES:
+            continue
+        starts = [first + start for start in _starts(last - first)]
+        if last - first < CLIP_SAMPLES:  # silence fills it up on the side where the phrase is not
+            starts = [last - CLIP_SAMPLES if place == "before" else first]
+        for start in starts:
+            name = f"{recording.id}@{start}+{place}"
+            made.append(Clip(name, recording.id, start, CLIP_SAMPLES, "speech", recording.split))
+    return made
 
 
 def partials(clips: Iterable[Clip], recordings: Mapping[str, Recording], share: float, seed: int) -> list[Clip]:

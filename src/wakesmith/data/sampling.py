@@ -5,6 +5,7 @@ So a resumed run goes on as it would have, and neither the micro-batch nor the n
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from wakesmith.errors import DataError
 from wakesmith.rng import rng
 
 N_CHANCES = 8
+MOST_OFTEN = 8
+"""So many times as often as by its number a clip is heard at most, where a share is asked for it."""
 
 
 class Row(NamedTuple):
@@ -41,6 +44,31 @@ def own_parts(recorded: npt.NDArray[np.bool_], labels: np.ndarray, n_phrases: in
     """A part of each phrase for its recorded clips, where they are fewer than `share` of it. (n_clips,), (n_clips,)."""
     phrases = [(phrase, recorded & (labels == phrase), share * np.count_nonzero(labels == phrase)) for phrase in range(n_phrases)]
     return [Part(own, phrase, share) for phrase, own, wanted in phrases if 0 < np.count_nonzero(own) < wanted]
+
+
+def voice_parts(
+    voices: npt.NDArray[np.str_], labels: np.ndarray, n_phrases: int, share: float, taken: Sequence[Part] = ()
+) -> list[Part]:
+    """Parts of near misses and of other speech by voice, mixed as in what says the phrase: so a voice does not tell the class.
+
+    voices (n_clips,): the synthesiser of a clip, empty for a recorded one. labels (n_clips,). share: how much of other speech is
+    spoken at least; 0: no parts. taken: parts that come first.
+    """
+    mixture = collections.Counter(voices[(labels >= 0) & (labels < n_phrases) & (voices != "")].tolist()).most_common()
+    n_said = sum(count for _, count in mixture)
+    made = []
+    for label, least in ((n_phrases, 1.0), (n_phrases + 1, share)) if share else ():
+        of_class = labels == label
+        if not of_class.any():
+            continue
+        spoken = max(least, float((voices[of_class] != "").mean()))
+        left = 1 - sum(part.share for part in taken if part.label == label)
+        for voice, count in mixture if spoken < 1 else mixture[1:]:  # the most common voice gets the rest where there is no other
+            members = of_class & (voices == voice)
+            often = min(spoken * count / n_said, MOST_OFTEN * members.sum() / of_class.sum())
+            if members.any():
+                made.append(Part(members, label, left * often))
+    return made
 
 
 class BalancedSampler(Sampler[Row]):

@@ -29,6 +29,8 @@ from wakesmith.voices._near_misses import near_misses
 
 CHUNK = 32
 LABELS_MADE = ("wake", "near_miss", "speech")
+WORDS_SHARE, MOST_WORDS = 2 / 3, 9
+"""Of other speech: how much of it is words in any order, and how many in a row."""
 
 
 class Settings(config.Settings):
@@ -163,11 +165,11 @@ def split_by_share(n: int, voices: list[config.PartSettings], label: str) -> lis
 def other_speech(
     n: int, sentences: list[str], words: list[str], phrases: list[str], chance: np.random.Generator
 ) -> Iterator[str]:
-    """Three of four are sentences, the others one to three words of the list."""
+    """Sentences, and words in any order: some hundred sentences hold few of a language's sounds in a row."""
     for _ in range(n):
         text = str(sentences[chance.integers(len(sentences))])
-        if chance.random() < 0.25:
-            picked = " ".join(words[i] for i in chance.integers(len(words), size=chance.integers(1, 4)))
+        if chance.random() < WORDS_SHARE:
+            picked = " ".join(words[i] for i in chance.integers(len(words), size=chance.integers(1, MOST_WORDS + 1)))
             text = text if _texts.holds(picked, phrases) else picked
         yield text
 

@@ -47,6 +47,8 @@ class Settings(config.Settings):
     """Share of the rows that are unlabelled clips, where there are any; plain training has none."""
     own_share: float = Field(default=0.3, ge=0, lt=1)
     """Least share of a phrase's rows that were recorded, where others were spoken by `speak`; 0: what their number gives."""
+    spoken_share: float = Field(default=0.5, ge=0, lt=1)
+    """Least share of other speech that is spoken; each voice says as much of it as of the phrase. 0: what their numbers give."""
     band_stretch: float = Field(default=0.1, ge=0, le=0.5)
     """Widest stretch of the student's frequency axis: other throats."""
     band_shift: float = Field(default=1.5, ge=0)
@@ -117,13 +119,15 @@ def fit(
 
 def features_of(recipe: Recipe, folder: Path, out: Path, name: str = "features.npy") -> np.ndarray:
     """(n_clips, K, T, F) of all views, made once; for this training alone, or kept in folder/features for the next."""
+    from wakesmith.data.audio_store import AudioStore
     from wakesmith.data.views import ViewStore
     from wakesmith.training import features
 
     views = ViewStore.open(folder / "views")
+    splits = [clip.split for clip in AudioStore.open(folder / "prepare").clips]
     stamp = record.fingerprint(views.fingerprint, views.n_views, recipe.features.model_dump(mode="json"))[:16]
     path = folder / "features" / f"{stamp}.npy" if recipe.train.keep_features else out / name
-    frames = features.make(registry.build("features", recipe.features), views, path)
+    frames = features.make(registry.build("features", recipe.features), views, path, splits)
     assert frames.shape[:2] == (views.n_clips, views.n_views), f"{path}: features of other views"
     return frames
 
@@ -145,7 +149,7 @@ def _trainer(
 ) -> Any:  # fmt: skip
     import numpy as np
 
-    from wakesmith.data.sampling import BalancedSampler, own_parts
+    from wakesmith.data.sampling import BalancedSampler, own_parts, voice_parts
     from wakesmith.steps import _rounds
     from wakesmith.training.dataset import Rows, dev_metrics
     from wakesmith.training.distillation import DistillationTrainer
@@ -162,6 +166,10 @@ def _trainer(
     recorded = np.array([not recordings[clips[i].recording].is_spoken for i in train_clips])
     parts = _rounds.parts(material.rounds, material.sizes[0], train_clips, labels[train_clips])
     parts += own_parts(recorded, labels[train_clips], n_phrases, settings.own_share)
+    voices = np.array(
+        ["" if real else recordings[clips[i].recording].source for i, real in zip(train_clips, recorded, strict=True)]
+    )
+    parts += voice_parts(voices, labels[train_clips], n_phrases, settings.spoken_share, parts)
     sampler = BalancedSampler(labels[train_clips], n_views, n_rows, shares, _seed(recipe), settings.unlabelled_share, parts)
     out = Path(arguments.output_dir).parent
     given = (
