@@ -1,6 +1,6 @@
 """Forge a phrase without one real recording of it, and judge it on real recordings that took no part.
 
-    python benchmarks/real_voices.py DATA alexa --teacher whisper:FOLDER [--kokoro FOLDER] [--out RUN]
+    python benchmarks/real_voices.py DATA alexa --teacher whisper:FOLDER [--kokoro FOLDER] [--speech MANIFEST] [--out RUN]
 
 DATA holds manifests (path, label, speaker, split, licence): wake/ (recordings of several wake phrases), words/, negative/ and
 noise/ (with splits by speaker) and rir/ (room responses). All of wake/ is test: the phrase as positives, the other phrases as
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from wakesmith import report
+from wakesmith.cli._app import with_natural_voices
+from wakesmith.config import assignment, merge, teacher_named
 from wakesmith.steps import _recipe, forge
 
 IN_WAKE = ["pc_adocampo", "pc_eltocino"]
@@ -46,30 +48,26 @@ def main() -> None:
     parser.add_argument("label", help="label of the phrase in wake/manifest.csv; the phrase is the label with spaces")
     parser.add_argument("--language", default="en", help="of the phrase, as espeak-ng names it")
     parser.add_argument("--teacher", default="moonshine", help="name, or name:FOLDER")
-    parser.add_argument("--kokoro", type=Path, help="folder of the Kokoro voices, which then speak a twelfth of everything")
+    parser.add_argument("--kokoro", help="as for wakesmith forge")
+    parser.add_argument("--speech", action="append", default=[], help="manifest of more speech, its split in a column")
     parser.add_argument("--preset", default="standard")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--set", action="append", default=[], help="as in wakesmith forge")
     chosen = parser.parse_args()
 
-    name, _, path = chosen.teacher.partition(":")
+    more = [{"name": "manifest_csv", "path": path, "label": "speech", "split": "column"} for path in chosen.speech]
     own: dict[str, Any] = {
         "phrase": chosen.label.replace("_", " "),
         "language": chosen.language,
-        "data": {"sources": sources(chosen.data, chosen.label, chosen.language)},
-        "teacher": {"name": name, **({"path": path} if path else {})},
+        "data": {"sources": [*sources(chosen.data, chosen.label, chosen.language), *more]},
+        "teacher": teacher_named(chosen.teacher),
     }
-    if chosen.kokoro:
-        voices = [
-            {"name": "espeak", "share": 1.0},
-            *([{"name": "hibari", "share": 0.1}] if chosen.language.startswith("en") else []),
-            {"name": "kokoro", "share": 0.1, "path": str(chosen.kokoro)},
-        ]
-        own["speak"] = {"voices": voices}
-    from wakesmith.config import assignment, merge
-
+    if not chosen.language.startswith("en"):
+        own["speak"] = {"voices": [{"name": "espeak"}]}  # hibari speaks English alone
     for text in chosen.set:
         own = merge(own, assignment(text))
+    if chosen.kokoro:
+        own = with_natural_voices(own, chosen.preset, chosen.kokoro)
     folder = chosen.out or Path("runs") / f"real_{chosen.label}"
     started = time.monotonic()
     forge.run(_recipe.load(own, preset=chosen.preset), folder)

@@ -57,17 +57,18 @@ def recipe_from(
         own = merge(own, {"data": {"sources": [*(own.get("data") or {}).get("sources", []), *sources]}})
     for text in set_ or []:
         own = merge(own, assignment(text))
-    recipe = _recipe.load(own, preset=preset)
-    if not kokoro:
-        return recipe
-    voices = [one.model_dump() for one in recipe.speak.voices if one.name != "kokoro"]
-    return _recipe.load(merge(own, {"speak": {"voices": [*voices, natural(kokoro)]}}), preset=preset)
+    return _recipe.load(with_natural_voices(own, preset, kokoro) if kokoro else own, preset=preset)
 
 
-def natural(place: str) -> dict[str, Any]:
-    """Settings of the Kokoro voices in a folder, or of a repository of the hub."""
+def with_natural_voices(own: dict[str, Any], preset: str, place: str) -> dict[str, Any]:
+    """Settings with the Kokoro voices of a folder, or of a repository of the hub, beside the voices that there are."""
+    from wakesmith.config import merge
+    from wakesmith.steps import _recipe
+
+    voices = [one.model_dump() for one in _recipe.load(own, preset=preset).speak.voices if one.name != "kokoro"]
     key = "hub" if re.fullmatch(r"[\w-]+/[\w.-]+", place) and not Path(place).exists() else "path"
-    return {"name": "kokoro", key: place, "accents": True, "share": KOKORO_SHARE}
+    kokoro = {"name": "kokoro", key: place, "accents": True, "share": KOKORO_SHARE}
+    return merge(own, {"speak": {"voices": [*voices, kokoro]}})
 
 
 def own_source(path: str, phrases: list[str]) -> dict[str, Any]:
