@@ -17,6 +17,9 @@ POINT = OperatingPoint(threshold=0.25, smoothing_window=3, refractory_s=0.5, cho
 class Loudness:
     """Two scores a step: mean of |x| of each half, averaged with the half before."""
 
+    def begin(self):
+        return np.zeros((1, 1), np.float32)
+
     def step(self, samples, state):
         halves = np.abs(samples).reshape(2, -1).mean(axis=1)
         before = np.array([state[0, 0], halves[0]])
@@ -185,8 +188,6 @@ def test_another_needs_no_step_of_the_model():
             return super().step(samples, state)
 
     engine = Counting()
-    first = Detector(card(), engine, [POINT])
-    before = engine.n_steps
-    first.another()
+    Detector(card(), engine, [POINT]).another()
 
-    assert engine.n_steps == before > 0
+    assert engine.n_steps == 0

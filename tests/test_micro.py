@@ -51,7 +51,7 @@ def test_frames_are_those_of_the_package():
 
 def test_features_of_a_view_are_those_of_a_stream_at_its_place(store, tmp_path):
     history = History(store, SPLITS, (0.5, 3.0))
-    stream = front_ends.of({"name": "micro"})()
+    stream = front_ends.of({"name": "micro"}, 160)()
     before = history(1, 1)
     stream.step(before)
 
@@ -63,7 +63,7 @@ def test_after_a_history_a_view_sounds_as_it_does_late_in_a_stream(store, tmp_pa
     long, alone = [], []
     after = made(store, tmp_path, history_s=[2.5, 3.0])
     for clip in range(3):
-        stream = front_ends.of({"name": "micro"})()
+        stream = front_ends.of({"name": "micro"}, 160)()
         stream.step(History(store, SPLITS, (20.0, 20.0))._own(clip, 0, 20 * 16_000))
         late = stream.step(store.read(clip, 0))
         long.append(np.abs(after[clip, 0] - late).mean())

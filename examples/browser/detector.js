@@ -94,6 +94,7 @@ export class Detector {
 
 function checked(card) {
   if (card.format_version !== 2) throw new Error(`card.json: format_version ${card.format_version}, this page reads 2. Export the bundle again.`);
+  if (card.front_end === "outside") throw new Error(`card.json: its front-end ${card.features.name} lies outside of the model, and this page has none. Forge with features log_mel.`);
   const open = card.phrases.filter((one) => !one.operating_point).map((one) => one.text);
   if (open.length) throw new Error(`card.json: no operating point yet for ${open.join(", ")}. Run wakesmith evaluate.`);
   return card;

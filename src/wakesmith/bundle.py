@@ -123,7 +123,9 @@ class Card(Settings):
     """A score depends on this many samples before it; the runtime hears that much silence first."""
     listens: Literal["streaming", "windowed"]
     features: dict[str, Any]
-    """Settings of the front-end, which lies inside the model."""
+    """Settings of the front-end."""
+    front_end: Literal["inside", "outside"] = "inside"
+    """Inside, the model takes samples; outside, the features (1, T, F) of a step of `step_samples`."""
     student: dict[str, Any]
     parameters: Annotated[int, Field(ge=1)]
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")] = "model.onnx"

@@ -64,6 +64,7 @@ class Cost:
 
 class EsphomeExporter:
     file_name = "model.tflite"
+    calibrates_on = "features"
 
     def __init__(self, config: Config) -> None:
         self.config = config

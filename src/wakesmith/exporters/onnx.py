@@ -13,7 +13,7 @@ from pydantic import Field
 
 from wakesmith.config import PartSettings
 from wakesmith.errors import BundleError
-from wakesmith.exporters._listener import Listener
+from wakesmith.exporters._listener import Listener, Streams
 
 CHECK_STEPS = 30
 """2.4 s: longer than any receptive field, so that every path through the state has been walked."""
@@ -28,11 +28,12 @@ class Config(PartSettings):
 
 class OnnxExporter:
     file_name = "model.onnx"
+    calibrates_on = None
 
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def export(self, listener: Listener, path: Path) -> None:
+    def export(self, listener: Listener, path: Path, streams: Streams = ()) -> None:
         """Write `path` once it is checked. Raises BundleError when the file would not say what the student says."""
         import onnx
 
@@ -50,8 +51,8 @@ class OnnxExporter:
 
 def graph(listener: Listener, opset: int) -> Any:
     """The listener as an ONNX model of fixed shapes."""
-    example = (torch.zeros(1, listener.step_samples), torch.zeros(1, listener.state_size))
-    names: dict[str, Any] = {"input_names": ["samples", "state"], "output_names": ["scores", "new_state"]}
+    example = (torch.zeros(listener.input_shape), torch.zeros(1, listener.state_size))
+    names: dict[str, Any] = {"input_names": [listener.input_name, "state"], "output_names": ["scores", "new_state"]}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which we do without
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of torch's own insides
@@ -71,7 +72,7 @@ def without_origin(model: Any) -> None:
 
 
 def largest_difference(listener: Listener, data: bytes) -> float:
-    """Student and file hear the same noise that starts, stops and grows: the largest difference of their scores."""
+    """Student and file hear the same noise, which starts, stops and grows: the largest difference of their scores."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -81,10 +82,11 @@ def largest_difference(listener: Listener, data: bytes) -> float:
     state = np.zeros((1, listener.state_size), np.float32)
     ours, apart = torch.zeros(1, listener.state_size), 0.0
     for i in range(CHECK_STEPS):
-        samples = (rng.standard_normal((1, listener.step_samples)) * 10.0 ** (i % 6 - 5)).astype(np.float32)
-        scores, state = session.run(["scores", "new_state"], {"samples": samples, "state": state})
+        loud = 10.0 ** (i % 6 - (4 if listener.is_outside else 5))
+        heard = (rng.standard_normal(listener.input_shape) * loud).astype(np.float32)
+        scores, state = session.run(["scores", "new_state"], {listener.input_name: heard, "state": state})
         with torch.no_grad():
-            wanted, ours = listener(torch.from_numpy(samples), ours)
+            wanted, ours = listener(torch.from_numpy(heard), ours)
         apart = float(np.maximum(apart, np.abs(scores - wanted.numpy()).max()))  # NaN stays NaN
     return apart
 

@@ -35,6 +35,7 @@ class Config(PartSettings):
 
 class TfliteExporter:
     file_name = "model.tflite"
+    calibrates_on = "features"
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -103,7 +103,7 @@ def _facts(card: Card, model_bytes: int | None) -> list[Row]:
         ["sound", f"{card.rate_hz:,} Hz mono, {step_ms:g} ms at once ({card.step_samples:,} samples)"],
         ["latency", f"a score each {score_ms:g} ms, at most {step_ms:g} ms late by the step, and the time the machine takes"],
         ["memory of the sound", f"{card.receptive_samples / card.rate_hz:.2f} s; a state of {card.state_size:,} numbers"],
-        ["front-end, inside the file", _settings(card.features)],
+        [f"front-end, {card.front_end} of the file", _settings(card.features)],
         ["classes inside", ", ".join(card.labels)],
         ["seed", str(card.seed)],
         ["made with", ", ".join(f"{name} {version}" for name, version in sorted(card.versions.items())) or "not recorded"],

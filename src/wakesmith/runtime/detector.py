@@ -100,7 +100,6 @@ class Detector:
     def __init__(self, card: Card, engine: engines.Engine, points: Sequence[OperatingPoint | None]) -> None:
         self.card, self.points = card, dict(zip(card.texts, points, strict=True))
         self._engine = engine
-        self._silence = self._after_silence()
         self.reset()
 
     @classmethod
@@ -127,7 +126,7 @@ class Detector:
 
     def reset(self) -> None:
         """Forget everything heard; time starts at 0 again."""
-        self._state = self._silence
+        self._state = self._engine.begin()
         self._waiting = np.zeros(0, np.float32)
         self._n_scores = 0
         self._heard = [_Heard(phrase, point) for phrase, point in self.points.items() if point is not None]
@@ -173,14 +172,6 @@ class Detector:
         numbers = np.arange(self._n_scores + 1, self._n_scores + n_new + 1)
         self._n_scores += n_new
         return numbers * self.card.score_samples / self.card.rate_hz
-
-    def _after_silence(self) -> Floats:
-        # A model that has heard nothing at all is in a state that no stream brings about: let it hear silence first.
-        state = np.zeros((1, self.card.state_size), np.float32)
-        silence = np.zeros((1, self.card.step_samples), np.float32)
-        for _ in range(-(-self.card.receptive_samples // self.card.step_samples)):
-            _, state = self._engine.step(silence, state)
-        return state
 
 
 def _at(card: Card, threshold: float | Mapping[str, float] | None) -> list[OperatingPoint | None]:

@@ -30,7 +30,7 @@ class History:
     def __call__(self, clip: int, view: int) -> Samples:
         """-> (n,) samples, whole hops of 10 ms"""
         chance = rng("history", self.views.fingerprint, clip, view)
-        n_samples = round(chance.uniform(*self.length_s) * SAMPLE_RATE_HZ / HOP_SAMPLES) * HOP_SAMPLES
+        n_samples = round(chance.uniform(self.length_s[0], self.length_s[1]) * SAMPLE_RATE_HZ / HOP_SAMPLES) * HOP_SAMPLES
         kind = chance.random()
         if kind < OWN_SHARE:
             return self._own(clip, view, n_samples)
@@ -41,7 +41,7 @@ class History:
 
     def _own(self, clip: int, view: int, n_samples: int) -> Samples:
         """The view to and fro: played backwards up to its first sample, nothing jumps there."""
-        sound = self.views.read(clip, view)
+        sound: Samples = self.views.read(clip, view)
         n_turns = -(-n_samples // len(sound))
         turns = [sound[::-1] if turn % 2 == 0 else sound for turn in range(n_turns)][::-1]
         return np.concatenate([*turns, sound[:0]])[n_turns * len(sound) - n_samples :]

@@ -10,14 +10,16 @@ import onnxruntime
 
 from wakesmith.bundle import Card
 from wakesmith.errors import BundleError
+from wakesmith.runtime import engines
 
 Floats = npt.NDArray[np.float32]
 
 
 class OnnxEngine:
-    """samples (1, step_samples), state (1, S) -> scores (1, n), or (1, n, K) for K > 1 phrases; state (1, S)."""
+    """samples (1, step_samples) or features (1, T, F), state (1, S) -> scores (1, n) or (1, n, K), state (1, S)."""
 
-    def __init__(self, path: Path, card: Card) -> None:
+    def __init__(self, path: Path, card: Card, silence: Floats) -> None:
+        self._input = "samples" if card.front_end == "inside" else "features"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # a step is under a millisecond: more threads only wait for one another
         options.inter_op_num_threads = 1
@@ -27,12 +29,18 @@ class OnnxEngine:
         except Exception as error:  # onnxruntime's errors share no public base
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise BundleError(f"{path}: ONNX Runtime cannot load it ({reason}). Export the bundle again.") from error
-        self._check(path, card)
+        self._check(path, card, list(silence.shape))
+        self._start = np.zeros((1, card.state_size), np.float32)
+        for _ in range(engines.silent_steps(card)):
+            _, self._start = self.step(silence, self._start)
 
-    def _check(self, path: Path, card: Card) -> None:
+    def begin(self) -> Floats:
+        return self._start
+
+    def _check(self, path: Path, card: Card, shape: list[int]) -> None:
         several = [len(card.phrases)] if len(card.phrases) > 1 else []
         wanted = {
-            "samples": [1, card.step_samples],
+            self._input: shape,
             "state": [1, card.state_size],
             "scores": [1, card.scores_per_step, *several],
             "new_state": [1, card.state_size],
@@ -41,8 +49,8 @@ class OnnxEngine:
         if found != wanted:
             raise BundleError(f"{path}: the model has {found}, but the card promises {wanted}. Export the bundle again.")
 
-    def step(self, samples: Floats, state: Floats) -> tuple[Floats, Floats]:
-        scores, state = self._session.run(["scores", "new_state"], {"samples": samples, "state": state})
+    def step(self, heard: Floats, state: Floats) -> tuple[Floats, Floats]:
+        scores, state = self._session.run(["scores", "new_state"], {self._input: heard, "state": state})
         if not np.isfinite(scores).all():
             raise BundleError("the model gave a score that is no number. Train it again.")
         return scores, state

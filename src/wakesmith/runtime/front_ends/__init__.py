@@ -1,6 +1,6 @@
-"""Front-ends outside of the model, by the name that the card's `features` have; what has no file here lies inside the model.
+"""Front-ends that lie outside of a bundle's model: a file each, by the name that the card's `features` have.
 
-A file holds `begin(settings) -> FrontEnd`. Nothing here imports torch.
+A file holds HOP_SAMPLES and `begin(settings) -> FrontEnd`. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from wakesmith.errors import BundleError
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -25,12 +27,17 @@ class FrontEnd(Protocol):
         ...
 
 
-def of(features: Mapping[str, Any]) -> Callable[[], FrontEnd] | None:
-    """What begins a stream of a card's front-end; None: the front-end lies inside the model."""
-    name = str(features.get("name"))
+def of(features: Mapping[str, Any], step_samples: int) -> Callable[[], FrontEnd]:
+    """What begins a stream of a card's front-end. Raises BundleError for an unknown one, or steps that are no whole hops."""
+    name = features.get("name")
     if name not in names():
-        return None
-    return functools.partial(importlib.import_module(f"{__name__}.{name}").begin, features)
+        raise BundleError(f"card.json: no front-end '{name}' is known. There are: {', '.join(names())}. Update wakesmith.")
+    module = importlib.import_module(f"{__name__}.{name}")
+    if step_samples % module.HOP_SAMPLES:
+        raise BundleError(
+            f"card.json: step_samples {step_samples} is no multiple of {module.HOP_SAMPLES}. Export the bundle again."
+        )
+    return functools.partial(module.begin, features)
 
 
 def names() -> list[str]:

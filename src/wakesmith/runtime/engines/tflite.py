@@ -1,0 +1,91 @@
+"""Model files of streaming TFLite: LiteRT on one thread, int8 features in and one score out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wakesmith.bundle import Card
+from wakesmith.errors import BundleError, ConfigError
+from wakesmith.runtime import engines
+
+Floats = npt.NDArray[np.float32]
+
+
+class TfliteEngine:
+    """features (1, T, F) -> scores (1, n). What a stream remembers lies in an interpreter of its own."""
+
+    def __init__(self, path: Path, card: Card, silence: Floats) -> None:
+        self._path, self._data, self._silence = path, path.read_bytes(), silence
+        self._n_silent = engines.silent_steps(card)
+        self._check(_Stream(path, self._data), card)
+
+    def _check(self, stream: _Stream, card: Card) -> None:
+        stride, n_bins = self._silence.shape[1] // card.scores_per_step, self._silence.shape[-1]
+        wanted = [((1, stride, n_bins), "int8"), ((1, 1), "uint8")]
+        found = [_shape(one) for one in (stream.inputs[0], stream.outputs[0])]
+        kept = [[_shape(one) for one in ports[1:]] for ports in (stream.inputs, stream.outputs)]
+        if found != wanted or kept[0] != kept[1] or len(card.phrases) > 1:
+            raise BundleError(
+                f"{self._path}: the model has {found} and keeps {kept}, but the card promises {wanted} for each of "
+                f"{len(card.phrases)} phrases. Export the bundle again."
+            )
+
+    def begin(self) -> _Stream:
+        stream = _Stream(self._path, self._data)
+        for _ in range(self._n_silent):
+            stream.step(self._silence)
+        return stream
+
+    def step(self, heard: Floats, state: _Stream) -> tuple[Floats, _Stream]:
+        return state.step(heard), state
+
+
+class _Stream:
+    """An interpreter, and the state that goes in and out of its model where it does not lie inside."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        interpreter = _interpreter()
+        try:
+            # Without the delegate: integers are then those of a microcontroller, and a small model runs as fast.
+            self._model = interpreter.Interpreter(
+                model_content=data,
+                num_threads=1,
+                experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
+            self._model.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BundleError(f"{path}: LiteRT cannot load it ({reason}). Export the bundle again.") from error
+        self.inputs, self.outputs = self._model.get_input_details(), self._model.get_output_details()
+        for one in self.inputs[1:]:
+            self._model.set_tensor(one["index"], np.full(one["shape"], one["quantization"][1], one["dtype"]))
+
+    def step(self, features: Floats) -> Floats:
+        """(1, T, F) -> (1, T / stride)"""
+        source, result, stride = self.inputs[0], self.outputs[0], int(self.inputs[0]["shape"][1])
+        step, zero = source["quantization"]
+        heard = np.clip(np.rint(features / step) + zero, -128, 127).astype(np.int8)
+        scores = np.empty((1, heard.shape[1] // stride), np.float32)
+        for i in range(scores.shape[1]):
+            self._model.set_tensor(source["index"], heard[:, i * stride : (i + 1) * stride])
+            self._model.invoke()
+            scores[0, i] = self._model.get_tensor(result["index"])[0, 0] * result["quantization"][0]
+            for before, after in zip(self.inputs[1:], self.outputs[1:], strict=True):
+                self._model.set_tensor(before["index"], self._model.get_tensor(after["index"]))
+        return scores
+
+
+def _shape(port: dict[str, Any]) -> tuple[tuple[int, ...], str]:
+    return tuple(int(n) for n in port["shape"]), np.dtype(port["dtype"]).name
+
+
+def _interpreter() -> Any:
+    try:
+        from ai_edge_litert import interpreter
+    except ImportError as error:
+        raise ConfigError("a .tflite model needs the package ai-edge-litert. Run: pip install 'wakesmith[tflite]'.") from error
+    return interpreter

@@ -1,0 +1,153 @@
+"""Models behind a front-end of their own, in ONNX Runtime and LiteRT: the student's scores, in chunks of any size."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests import tflite_parts as parts
+from tests import tone_bundle
+from wakesmith import audio, bundle, config, registry
+from wakesmith.bundle import Card, OperatingPoint, Phrase
+from wakesmith.errors import BundleError, ConfigError
+from wakesmith.exporters._listener import Listener
+from wakesmith.runtime.detector import Detector
+
+torch.set_num_threads(1)
+TARGETS = {
+    "onnx": {"name": "onnx"}, "inputs": {"name": "tflite"}, "variables": {"name": "tflite", "state": "variables"},
+    "esphome": {"name": "esphome"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def listener() -> Listener:
+    """A mixednet behind the front-end `micro`."""
+    return Listener(registry.build("features", config.part("features", "micro")), parts.listener().student)
+
+
+def card(listener: Listener, model: Path, **changes: object) -> Card:
+    point = OperatingPoint(threshold=0.5, smoothing_window=3, chosen_on="a test")
+    values = {
+        "phrases": [Phrase(text="hey nova", operating_point=point)], "language": "en",
+        "labels": ["wake", "near_miss", "speech", "noise"],
+        "rate_hz": 16_000, "step_samples": listener.step_samples, "scores_per_step": listener.scores_per_step,
+        "state_size": listener.state_size, "receptive_samples": listener.receptive_samples, "listens": "streaming",
+        "features": {"name": "micro"}, "front_end": "outside", "student": {"name": "mixednet"}, "parameters": 24_484,
+        "model": model.name, "sha256": bundle.file_sha256(model),
+    }  # fmt: skip
+    return Card(**{**values, **changes})
+
+
+@pytest.fixture(scope="module", params=sorted(TARGETS))
+def made(request: pytest.FixtureRequest, listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param != "onnx":
+        pytest.importorskip("ai_edge_litert")
+    folder = tmp_path_factory.mktemp(request.param)
+    exporter = registry.build("exporters", config.part("exporters", **TARGETS[request.param]))
+    exporter.export(listener, folder / exporter.file_name, parts.streams())
+    bundle.save_card(folder, card(listener, folder / exporter.file_name))
+    return folder
+
+
+def wanted(listener: Listener, samples: np.ndarray) -> np.ndarray:
+    """The float student, over the front-end's own stream after silence."""
+    n_samples = len(samples) // listener.step_samples * listener.step_samples
+    quiet = np.zeros(-(-listener.receptive_samples // listener.step_samples) * listener.step_samples, np.float32)
+    heard = torch.from_numpy(np.concatenate([quiet, samples[:n_samples]]))[None]
+    features, _ = listener.front_end.step(heard, listener.front_end.initial_state())
+    with torch.no_grad():
+        logits, _ = listener.student.step(features, listener.student.initial_state())
+    return logits.softmax(-1)[0, len(quiet) // 480 :, 0].numpy()
+
+
+def sound(seed: int = 9) -> np.ndarray:
+    return audio.to_float(parts.sound(6.0, seed))
+
+
+def test_scores_are_the_students(made: Path, listener: Listener):
+    times_s, scores = Detector.load(made).scores(sound())
+
+    apart = np.abs(scores - wanted(listener, sound()))
+    assert times_s[1] - times_s[0] == pytest.approx(0.03)
+    assert np.ptp(scores) > 0.3
+    assert apart.max() < (1e-4 if made.name.startswith("onnx") else 0.15)
+    assert np.quantile(apart, 0.99) < 0.08
+
+
+def test_chunks_of_any_size_give_the_same_scores(made: Path):
+    detector, samples, found, at = Detector.load(made), sound(), [], 0
+    for n_samples in [1, 7, 159, 160, 1_600, 30_000, 5, 70_000]:
+        found.append(detector.hear(samples[at : at + n_samples])[1])
+        at += n_samples
+
+    assert np.array_equal(np.concatenate(found), detector.scores(samples)[1][: sum(map(len, found))])
+
+
+def test_streams_side_by_side_do_not_disturb_each_other(made: Path):
+    one = Detector.load(made)
+    other, alone = one.another(), one.scores(sound(3))[1]
+    found = []
+    for at in range(0, 90_000, 9_000):
+        found.append(one.hear(sound(3)[at : at + 9_000])[1])
+        other.hear(sound(4)[at : at + 9_000])
+
+    assert np.array_equal(np.concatenate(found), alone[: sum(map(len, found))])
+
+
+def test_after_a_reset_everything_is_forgotten(made: Path):
+    detector = Detector.load(made)
+    detector.hear(sound(5))
+    detector.reset()
+
+    assert np.array_equal(detector.hear(sound())[1], detector.scores(sound())[1])
+
+
+def test_a_card_that_promises_another_step_is_refused(made: Path, listener: Listener, tmp_path: Path):
+    model = tmp_path / bundle.load_card(made).model
+    model.write_bytes((made / model.name).read_bytes())
+    bundle.save_card(tmp_path, card(listener, model, step_samples=2 * listener.step_samples))
+
+    with pytest.raises(BundleError, match="promises"):
+        Detector.load(tmp_path)
+
+
+def test_a_file_that_is_no_tflite_is_refused(listener: Listener, tmp_path: Path):
+    pytest.importorskip("ai_edge_litert")
+    (tmp_path / "model.tflite").write_bytes(b"TFL3" * 100)
+    bundle.save_card(tmp_path, card(listener, tmp_path / "model.tflite"))
+
+    with pytest.raises(BundleError, match=r"LiteRT cannot load it .* Export the bundle again"):
+        Detector.load(tmp_path)
+
+
+@pytest.mark.parametrize(("package", "extra"), [("pymicro_features", "micro"), ("ai_edge_litert", "tflite")])
+def test_a_missing_package_is_named_with_its_command(
+    package: str, extra: str, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "model.tflite").write_bytes(b"any")
+    bundle.save_card(tmp_path, card(listener, tmp_path / "model.tflite"))
+    monkeypatch.setitem(sys.modules, package, None)
+
+    with pytest.raises(ConfigError, match=rf"pip install 'wakesmith\[{extra}\]'"):
+        Detector.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"features": {"name": "log_mel"}}, r"no front-end 'log_mel' .* micro"), ({"step_samples": 1000 * 3}, "multiple of 160")],
+)
+def test_a_card_that_no_front_end_can_serve_is_refused(changes: dict, told: str, listener: Listener, tmp_path: Path):
+    (tmp_path / "model.tflite").write_bytes(b"any")
+    bundle.save_card(tmp_path, card(listener, tmp_path / "model.tflite", **changes))
+
+    with pytest.raises(BundleError, match=told):
+        Detector.load(tmp_path)
+
+
+def test_silence_is_heard_once_for_all_streams_of_an_onnx_model(tmp_path: Path):
+    engine = Detector.load(tone_bundle.make(tmp_path, {"hey": 500}))._engine
+
+    assert engine.begin() is engine.begin()
