@@ -52,6 +52,7 @@ Features = Annotated[SerializeAsAny[PartSettings], PartOf("features")]
 Teacher = Annotated[SerializeAsAny[PartSettings], PartOf("teachers")]
 Student = Annotated[SerializeAsAny[PartSettings], PartOf("students")]
 Loss = Annotated[SerializeAsAny[PartSettings], PartOf("losses")]
+Exporter = Annotated[SerializeAsAny[PartSettings], PartOf("exporters")]
 
 
 def part(kind: str, name: str, **options: Any) -> PartSettings:

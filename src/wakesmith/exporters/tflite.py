@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from wakesmith import registry
 from wakesmith.config import PartSettings
 from wakesmith.errors import BundleError, ConfigError
 
@@ -49,6 +50,25 @@ class TfliteExporter:
         data = model(listener.student, streams, self.config.state)
         check_scores(path, listener.student, data, streams, self.config.tolerance)
         write_whole(path, data)
+
+
+def check_budget(features: PartSettings, student: PartSettings, n_phrases: int, n_frames: int, exporter: Config) -> None:
+    """Whether a student can be told in TFLite, before anything is trained. Raises BundleError or ConfigError.
+
+    n_frames: of a view. Weights change nothing of it.
+    """
+    from wakesmith.runtime import front_ends
+
+    _installed()
+    from wakesmith.exporters import _tflite_layers as plain
+
+    check_phrases(n_phrases)
+    if features.name not in front_ends.names():
+        raise ConfigError(
+            f"features.name: tflite is a model without a front-end, and {features.name} runs inside of a model alone. "
+            f"Set it to one of: {', '.join(front_ends.names())}; or leave tflite out of export.targets."
+        )
+    plain.of(registry.build("students", student, registry.build("features", features).n_mels, n_frames, 4))
 
 
 def model(student: Any, streams: Streams, state: str, source: Any = None) -> bytes:

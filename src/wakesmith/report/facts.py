@@ -12,6 +12,7 @@ SHARE_HEAD = ["missed", "FRR", "95 % interval"]
 RATE_HEAD = ["FA/h on dev", "threshold", "FRR clean", "FRR all conditions", "false accepts on test"]
 PREDICTION_HEAD = ["FA/h on dev", "predicted FA/h", "so on test", "observed on test", "as predicted"]
 MOSTLY_HEAD = ["speakers", "share", SHARE_HEAD[2]]
+BUNDLE_HEAD = ["file", "bytes", "threshold", "FRR clean", "over float", "FRR all conditions", "over float", RATE_HEAD[-1]]
 SPEAKER_HEAD = ["speaker", "source", "missed"]
 VOICES = ("espeak", "kokoro", "hibari", "piper", "command")
 
@@ -242,3 +243,22 @@ def _miss_text(side: dict[str, Any]) -> str:
     # Clips that together last less than one false accept takes at this rate: not one of them may pass.
     bound = " (bound)" if "fa_hours" in side and side["fa_hours"] * side["fa_per_hour"] < 1 else ""
     return f"{percent(side['frr'])} at {side['fa_per_hour']:g} false accepts/h{bound}"
+
+
+def bundle_rows(report: dict[str, Any]) -> list[Row]:
+    """What the other files of a run lost against the float bundle: a row a file and phrase; none when there are no others."""
+    rows: list[Row] = []
+    for one in report.get("bundles", []):
+        size = f"{one['bytes']:,}"
+        if "not_heard" in one:
+            rows.append([one["name"], size, *["-"] * 5, one["not_heard"]])
+            continue
+        for own in one["phrases"]:
+            name = one["name"] if len(one["phrases"]) == 1 else f"{one['name']}, {own['phrase']}"
+            frr = [percent(own["frr_clean"]), _points(own["lost_clean"]), percent(own["frr"]), _points(own["lost"])]
+            rows.append([name, size, f"{own['operating_point']['threshold']:.3f}", *frr, rate_text(own["false_accepts"])])
+    return rows
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f} points"

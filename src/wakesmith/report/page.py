@@ -7,12 +7,14 @@ import re
 from typing import Any
 
 from wakesmith.report.facts import (
+    BUNDLE_HEAD,
     MOSTLY_HEAD,
     PREDICTION_HEAD,
     RATE_HEAD,
     SHARE_HEAD,
     SPEAKER_HEAD,
     Row,
+    bundle_rows,
     check,
     condition_row,
     confusion_rows,
@@ -84,6 +86,7 @@ def html(report: dict[str, Any]) -> str:
         f"<h1>{', '.join(map(_quoted, each))}</h1><p class=soft>{escape.escape(made_of(report))}</p>",
         _confusion(confusion_rows(report)),
         *((f"<h1>{_quoted(one)}</h1>" if len(each) > 1 else "") + _of_phrase(one) for one in each),
+        _bundles(bundle_rows(report)),
         "<h2>Training</h2>",
         training(report["training"]),
         _compared(compared),
@@ -135,6 +138,13 @@ def _of_phrase(report: dict[str, Any]) -> str:
         _near_misses(report["near_misses"]),
     ]
     return "".join(parts)
+
+
+def _bundles(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    told = "On the same streams as the float bundle above, each at an operating point of its own, chosen on dev."
+    return f"<h2>The other files of this run</h2><p class=soft>{told}</p>" + _html_table([BUNDLE_HEAD, *rows])
 
 
 def _confusion(rows: list[Row]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from wakesmith.report.facts import (
+    BUNDLE_HEAD,
     MOSTLY_HEAD,
     PREDICTION_HEAD,
     RATE_HEAD,
     SHARE_HEAD,
     SPEAKER_HEAD,
     Row,
+    bundle_rows,
     check,
     condition_row,
     confusion_rows,
@@ -31,7 +33,8 @@ def table(report: dict[str, Any]) -> str:
     """The main figures of the test split, for a terminal. Raises DataError as `check` does."""
     check(report)
     lines = [line for one in of_phrases(report) for line in (*_of_phrase(one), "")]
-    for rows in (confusion_rows(report), side_by_side(report)):
+    others = bundle_rows(report)
+    for rows in (confusion_rows(report), [BUNDLE_HEAD, *others] if others else [], side_by_side(report)):
         lines += [*aligned(rows), ""] if rows else []
     return "\n".join(lines[:-1])
 

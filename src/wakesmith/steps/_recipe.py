@@ -13,6 +13,7 @@ from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, 
 from wakesmith.data import classes
 from wakesmith.errors import ConfigError
 from wakesmith.steps.evaluate import Settings as Evaluate
+from wakesmith.steps.export import Settings as Export
 from wakesmith.steps.label import Settings as Label
 from wakesmith.steps.learn import Settings as Learn
 from wakesmith.steps.mine import Settings as Mine
@@ -44,6 +45,7 @@ class Recipe(Settings):
     student: Student = Field(default_factory=lambda: part("students", "ds_cnn"))
     losses: list[Loss] = Field(default_factory=lambda: [part("losses", name) for name in ("cross_entropy", "kd", "embedding")])
     train: Train = Train()
+    export: Export = Field(default_factory=Export)
     evaluate: Evaluate = Evaluate()
     mine: Mine = Mine()
     learn: Learn = Learn()
@@ -62,7 +64,7 @@ class Recipe(Settings):
     def _heard_alike(self) -> Recipe:
         suits.check(self.features.name, self.student.name)
         bands = {key: getattr(self.train, key) for key in ("band_stretch", "band_shift", "band_gain")}
-        if suits.gives(self.features.name) == "samples" and any(bands.values()):
+        if suits.gives(self.features.name) != "bands" and any(bands.values()):
             zeros = " ".join(f"--set train.{key}=0" for key in bands)
             raise ValueError(f"features {self.features.name} have no bands that training could move: {zeros}")
         return self
@@ -80,7 +82,7 @@ STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "teach": (("phrase", "seed", "teacher", "teach"), ("views",)),
     "label": (("label",), ("teach",)),
     "train": (("phrase", "seed", "features", "student", "losses", "train"), ("label",)),
-    "export": (("phrase", "language"), ("train",)),
+    "export": (("phrase", "language", "export"), ("train",)),
     "evaluate": (("seed", "evaluate"), ("export", "prepare")),
 }
 FOLDERS = {"export": "bundle"}

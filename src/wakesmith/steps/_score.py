@@ -18,16 +18,17 @@ from wakesmith.runtime.detector import Detector
 from wakesmith.steps._heard import Heard
 
 
-def hear(folder: Path, streams: Iterable[Any], split: str, phrase: int = 0) -> Heard:
+def hear(folder: Path, streams: Iterable[Any], split: str, phrase: int = 0, place: Path | None = None) -> Heard:
     """Score streams of a split with the run's bundle, in parallel; scores that an interrupted run made are taken up.
 
-    Kept are the scores of one phrase, by its number.
+    Kept are the scores of one phrase, by its number. place: another bundle of the run.
     """
-    sha256 = bundle.load_card(folder / "bundle").sha256
+    place = place or folder / "bundle"
+    sha256 = bundle.load_card(place).sha256
     scores = folder / "evaluate" / "scores"
     scores.mkdir(parents=True, exist_ok=True)
     heard = Heard(split)
-    with ProcessPoolExecutor(os.cpu_count() or 1, initializer=_start, initargs=(folder / "bundle",)) as pool:
+    with ProcessPoolExecutor(os.cpu_count() or 1, initializer=_start, initargs=(place,)) as pool:
         for scored in track(_scored(pool, streams, scores, sha256, phrase), f"{split} streams"):
             heard.add(*scored)
     return heard

@@ -73,19 +73,79 @@ def run(recipe: Recipe, folder: Path) -> Path:
     found = zip(report.of_phrases(told), heard, chosen, strict=True)
     measured = [_model_card.measured(one, own["test"], point, settings.patience_s) for one, own, (point, _) in found]
     bundle.set_measured(folder / "bundle", *measured)
+    told |= _others(recipe, folder, told)
     write_json(out / "report.json", told)
     (out / "report.html").write_text(report.html(told), encoding="utf-8")
     return out
 
 
-def _hear(recipe: Recipe, folder: Path, number: int) -> dict[str, Heard]:
-    """What the bundle's score of a phrase says of dev and test; a stream that another phrase was judged by is not heard again."""
+def _others(recipe: Recipe, folder: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """`bundles`: each other target beside the float bundle, on the same streams, with an operating point of its own from dev.
+
+    The points go into their cards. Nothing when there is no other target; a bundle that no `Detector` runs has `not_heard` alone.
+    """
+    from wakesmith import bundle
+    from wakesmith.errors import WakesmithError
+    from wakesmith.runtime.detector import Detector
+    from wakesmith.steps import _targets
+
+    rows = []
+    for name, place in _targets.folders(recipe, folder).items():
+        row: dict[str, Any] = {"name": name, "bytes": (place / bundle.load_card(place).model).stat().st_size}
+        rows.append(row)
+        try:
+            Detector.load(place)
+        except WakesmithError as error:
+            row["not_heard"] = str(error)
+            continue
+        row["phrases"] = _judged(recipe, folder, place, told)
+        _targets.hand_over(name, place)
+    return {"bundles": rows} if rows else {}
+
+
+def _judged(recipe: Recipe, folder: Path, place: Path, float_told: dict[str, Any]) -> list[dict[str, Any]]:
+    """One of the other bundles, phrase by phrase: its points and figures go into its card, what it lost comes back."""
+    from wakesmith import bundle, report
+    from wakesmith.data.audio_store import AudioStore
+    from wakesmith.steps import _judge, _model_card
+
+    settings, recordings = recipe.evaluate, AudioStore.open(folder / "prepare").recordings
+    points, measured, rows = [], [], []
+    for number, of_float in enumerate(report.of_phrases(float_told)):
+        heard = _hear(recipe, folder, number, place)
+        point, tried = _judge.choose(heard["dev"], settings)
+        told = _of_phrase(heard, point, tried, recordings, settings)
+        points.append(point)
+        measured.append(_model_card.measured(told, heard["test"], point, settings.patience_s))
+        rows.append(
+            {"phrase": of_float["phrase"], "operating_point": told["operating_point"], **_lost(told["test"], of_float["test"])}
+        )
+    bundle.set_operating_point(place, *points)
+    bundle.set_measured(place, *measured)
+    return rows
+
+
+def _lost(test: dict[str, Any], of_float: dict[str, Any]) -> dict[str, Any]:
+    """Misses on test, clean and over all conditions, their difference to the float bundle's, and false accepts."""
+    frr, float_frr = (sum(c["frr"] for c in one["conditions"]) / len(one["conditions"]) for one in (test, of_float))
+    clean, float_clean = (one["conditions"][0]["frr"] for one in (test, of_float))
+    return {
+        "frr_clean": clean, "lost_clean": clean - float_clean, "frr": frr, "lost": frr - float_frr,
+        "false_accepts": test["false_accepts"],
+    }  # fmt: skip
+
+
+def _hear(recipe: Recipe, folder: Path, number: int, place: Path | None = None) -> dict[str, Heard]:
+    """What the bundle's score of a phrase says of dev and test; a stream that another phrase was judged by is not heard again.
+
+    place: another bundle of the run.
+    """
     from wakesmith.steps import _score
 
     made = {}
     for split in ("dev", "test"):
         found = streams(recipe.evaluate, recipe.seed, folder, split, recipe.phrases, number)
-        made[split] = _score.hear(folder, found, split, number)
+        made[split] = _score.hear(folder, found, split, number, place)
     return made
 
 

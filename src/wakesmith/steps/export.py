@@ -1,4 +1,7 @@
-"""train/model.safetensors -> bundle/{model.onnx, card.json, README.md}; operating point and figures are for `evaluate` to add."""
+"""train/model.safetensors -> bundle/{model.onnx, card.json, README.md}, and the like in bundles/NAME/ for each other target.
+
+Operating points and figures are for `evaluate` to add.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import json
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
 
 import wakesmith
 from wakesmith import bundle, config, registry
@@ -14,9 +19,10 @@ from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.data import classes
 from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import BundleError
-from wakesmith.steps import _model_card, _rounds
 
-EXPORTER = "onnx"
+MAIN = "onnx"
+"""The target that lies in RUN/bundle: `evaluate`, `mine` and `learn` hear through it."""
+OTHERS = "bundles"
 TEACHER_FACTS = (
     "encoder_source",
     "encoder_licence",
@@ -28,47 +34,95 @@ TEACHER_FACTS = (
 )
 
 
-def run(recipe: Any, folder: Path) -> Path:
-    """Build the student that was trained, load its weights, write the bundle whole or not at all. -> folder/bundle"""
-    from wakesmith.exporters._listener import Listener
+class Settings(config.Settings):
+    targets: list[config.Exporter] = Field(default_factory=lambda: [config.part("exporters", MAIN)])
+    """Files that the run makes. RUN/bundle is the one of `onnx`, made in any case; RUN/bundles/NAME holds each other."""
+    calibration_s: float = Field(default=240.0, ge=60.0, le=3600.0)
+    """Sound of train that a target's numbers are quantised by, where it needs any."""
 
+    @field_validator("targets")
+    @classmethod
+    def _apart(cls, targets: list[config.PartSettings]) -> list[config.PartSettings]:
+        names = [one.name for one in targets]
+        if len(set(names)) < len(names):
+            raise ValueError("a target is named twice")
+        return targets
+
+    @property
+    def main(self) -> config.PartSettings:
+        return next((one for one in self.targets if one.name == MAIN), config.part("exporters", MAIN))
+
+    @property
+    def others(self) -> list[config.PartSettings]:
+        return [one for one in self.targets if one.name != MAIN]
+
+
+def settings_of(recipe: Any) -> Settings:
+    """Its section `export`; what asks for no targets gets the one bundle."""
+    settings: Settings = getattr(recipe, "export", Settings())
+    return settings
+
+
+def run(recipe: Any, folder: Path) -> Path:
+    """Build the student that was trained, load its weights, write its bundles whole or not at all. -> folder/bundle"""
+    from wakesmith.exporters._listener import Listener
+    from wakesmith.steps import _targets
+
+    settings = settings_of(recipe)
     labels = classes.names(recipe.phrases)
     facts = _train_facts(folder, len(recipe.phrases), len(labels))
     front_end = registry.build("features", recipe.features)
     student = registry.build("students", recipe.student, front_end.n_mels, facts["n_frames"], facts["n_classes"])
     load_weights(student, folder / "train" / "model.safetensors")
     listener = Listener(front_end, student, len(recipe.phrases))
-    exporter = registry.build("exporters", config.part("exporters", EXPORTER))
+    told = _told(recipe, folder, listener, labels[: facts["n_classes"]])
+    streams = _targets.Streams(folder, recipe.seed, settings.calibration_s, listener)
+    for name in ("bundle", OTHERS):
+        shutil.rmtree(folder / f"{name}.part", ignore_errors=True)
+    _write(settings.main, listener, streams, told, folder / "bundle.part")
+    for target in settings.others:
+        _write(target, listener, streams, told, folder / f"{OTHERS}.part" / target.name)
+    _put(folder / f"{OTHERS}.part", folder / OTHERS)
+    return _put(folder / "bundle.part", folder / "bundle")
+
+
+def _write(target: config.PartSettings, listener: Any, streams: Any, told: dict[str, Any], out: Path) -> None:
+    """One bundle. `told`: what its card says of the student."""
+    from wakesmith.steps import _targets
+
+    exporter = registry.build("exporters", target)
+    outside = _targets.is_outside(told["features"]["name"], exporter)
+    path = out / exporter.file_name
+    out.mkdir(parents=True)
+    exporter.export(listener, path, streams.of(exporter.calibrates_on))
+    place: Literal["inside", "outside"] = "outside" if outside else "inside"
+    bundle.save_card(out, bundle.Card(**told, model=path.name, sha256=bundle.file_sha256(path), front_end=place))
+
+
+def _told(recipe: Any, folder: Path, listener: Any, labels: list[str]) -> dict[str, Any]:
+    """What the card of each bundle of a run says alike."""
+    from wakesmith.steps import _model_card, _rounds
 
     data = _model_card.sources(_heard([folder, *(one.folder for one in _rounds.of(recipe, folder))]))
-
-    aside = folder / "bundle.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    exporter.export(listener, aside / exporter.file_name)
-    card = bundle.Card(
-        phrases=[bundle.Phrase(text=text) for text in recipe.phrases],
-        language=recipe.language,
-        labels=labels[: facts["n_classes"]],
-        rate_hz=SAMPLE_RATE_HZ,
-        step_samples=listener.step_samples,
-        scores_per_step=listener.scores_per_step,
-        state_size=listener.state_size,
-        receptive_samples=listener.receptive_samples,
-        listens=student.listens,
-        features=recipe.features.model_dump(mode="json"),
-        student=recipe.student.model_dump(mode="json"),
-        parameters=sum(weight.numel() for weight in student.parameters()),
-        model=exporter.file_name,
-        sha256=bundle.file_sha256(aside / exporter.file_name),
-        teacher=_teacher(folder) if recipe.train.distil else None,
-        data_licences=sorted({one.licence for one in data}),
-        data=data,
-        versions=_versions(),
-        seed=recipe.seed,
-    )
-    bundle.save_card(aside, card)
-    return _put(aside, folder / "bundle")
+    return {
+        "phrases": [bundle.Phrase(text=text) for text in recipe.phrases],
+        "language": recipe.language,
+        "labels": labels,
+        "rate_hz": SAMPLE_RATE_HZ,
+        "step_samples": listener.step_samples,
+        "scores_per_step": listener.scores_per_step,
+        "state_size": listener.state_size,
+        "receptive_samples": listener.receptive_samples,
+        "listens": listener.student.listens,
+        "features": recipe.features.model_dump(mode="json"),
+        "student": recipe.student.model_dump(mode="json"),
+        "parameters": sum(weight.numel() for weight in listener.student.parameters()),
+        "teacher": _teacher(folder) if recipe.train.distil else None,
+        "data_licences": sorted({one.licence for one in data}),
+        "data": data,
+        "versions": _versions(),
+        "seed": recipe.seed,
+    }
 
 
 def check_one_phrase(phrases: list[str]) -> None:
@@ -143,11 +197,12 @@ def _versions() -> dict[str, str]:
 
 
 def _put(aside: Path, place: Path) -> Path:
-    """The new folder takes the old one's place."""
+    """The new folder, where there is one, takes the old one's place."""
     old = place.with_name(place.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():
         place.replace(old)
-    aside.replace(place)
+    if aside.exists():
+        aside.replace(place)
     shutil.rmtree(old, ignore_errors=True)
     return place

@@ -14,7 +14,7 @@ from wakesmith.config import to_yaml
 from wakesmith.errors import WakesmithError
 from wakesmith.progress import say
 from wakesmith.run import CONFIG, Run
-from wakesmith.steps import _recipe, _rounds, export, prepare
+from wakesmith.steps import _recipe, _rounds, _targets, export, prepare
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -31,6 +31,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
     if recipe.mine.rounds and ranks.n_ranks() > 1:
         raise WakesmithError("mine.rounds: a round is the work of one process. Set it to 0 here, then: wakesmith mine RUN")
     prepare.check_sources(recipe.data)
+    _targets.check(recipe)
     with _alone(folder) as place:
         _plan(recipe, place)
         for number, step in enumerate(steps, start=1):
@@ -75,6 +76,8 @@ def one(recipe: Recipe, folder: Path, step: str) -> Path:
     """A single step; the ones that it reads from must be whole."""
     place = Run.open(folder)
     check_whole(recipe, place, _recipe.needs(recipe, step), step)
+    if step == "train":
+        _targets.check(recipe)
     with _alone(folder) as place:
         _plan(recipe, place)
         go(recipe, place, step)
