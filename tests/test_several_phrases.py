@@ -20,7 +20,7 @@ from wakesmith.cli import app
 from wakesmith.data import audio_store
 from wakesmith.errors import BundleError, DataError
 from wakesmith.exporters import onnx as onnx_exporter
-from wakesmith.exporters._listener import STEP_SAMPLES, Listener
+from wakesmith.exporters._listener import Listener
 from wakesmith.runtime.detector import Detector
 from wakesmith.steps import _groups, evaluate, export, forge, mine
 from wakesmith.steps._streams import Condition
@@ -189,23 +189,20 @@ def test_the_card_names_the_phrases_as_the_first_classes(made):
 def test_a_file_whose_second_score_is_wrong_is_seen_to_differ(made):
     student, folder = made
     data = (folder / "model.onnx").read_bytes()
-    listener = Listener(test_export.FRONT_END, student, 2)
+    front_end = test_export.front_end(folder)
 
-    class Wrong(torch.nn.Module):
-        state_size = listener.state_size
-
-        def forward(self, samples, state):
-            scores, state = listener(samples, state)
+    class Wrong(Listener):
+        def forward(self, heard, state):
+            scores, state = super().forward(heard, state)
             return scores * torch.tensor([1.0, 0.9]), state
 
-    assert onnx_exporter.largest_difference(listener, data) < 1e-4
-    assert onnx_exporter.largest_difference(Wrong(), data) > 1e-3
+    assert onnx_exporter.largest_difference(Listener(front_end, student, 2), data) < 1e-4
+    assert onnx_exporter.largest_difference(Wrong(front_end, student, 2), data) > 1e-3
 
 
 def test_one_phrase_has_scores_without_a_column(made):
-    alone = Listener(test_export.FRONT_END, made[0])
-    both = Listener(test_export.FRONT_END, made[0], 2)
-    inputs = torch.randn(1, STEP_SAMPLES), torch.zeros(1, alone.state_size)
+    alone, both = (Listener(test_export.front_end(made[1]), made[0], n_phrases) for n_phrases in (1, 2))
+    inputs = torch.randn(alone.input_shape), torch.zeros(1, alone.state_size)
 
     assert alone(*inputs)[0].shape == (1, alone.scores_per_step)
     assert torch.equal(both(*inputs)[0][..., 0], alone(*inputs)[0])
