@@ -13,14 +13,14 @@ KEEP_NOTICE = "its notice must be kept"
 SHARE_ALIKE = "what is derived from it keeps its licence; whether a model is derived is not settled"
 
 TABLE: list[tuple[str, Answer, str]] = [
-    (r"cc0(-1\.0)?|public-domain|pddl(-1\.0)?|unlicense|0bsd", "yes", "it has no conditions"),
+    (r"cc0(-1\.0)?|(licenseref-)?public-domain|pddl(-1\.0)?|unlicense|0bsd", "yes", "it has no conditions"),
     (r"none-needed", "yes", "it was generated"),
     (r"cc-by(-\d\.\d)?|odc-by(-1\.0)?", "yes", NAME_OWNERS),
     (r"cc-by-sa(-\d\.\d)?|odbl(-1\.0)?", "yes", f"{NAME_OWNERS}; {SHARE_ALIKE}"),
     (r"cc-by-nc(-sa|-nd)?(-\d\.\d)?", "no", "it is for non-commercial use alone"),
     (r"cc-by-nd(-\d\.\d)?", "unknown", "it allows no derived works, and whether a model is one is not settled"),
     (r"apache-2\.0|mit|bsd(-[0-4]-clause)?|isc|zlib|cdla-permissive-\d\.\d", "yes", KEEP_NOTICE),
-    (r"(a|l)?gpl-\d\.\d(-only|-or-later|\+)?|mpl-2\.0", "yes", SHARE_ALIKE),
+    (r"(a|l)?gpl-\d(\.\d)?(-only|-or-later|\+)?|mpl-2\.0", "yes", SHARE_ALIKE),
     (r"made-with-espeak-ng.*", "yes", "the program is GPL, what it says is its user's"),
     (r"own|own-recordings?", "yes", "they are your own; who speaks in them must have agreed"),
     (r"non-?commercial.*|research-only|for-research.*", "no", "it is for non-commercial use alone"),
