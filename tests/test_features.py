@@ -18,12 +18,12 @@ def tone(hz: float, n_samples: int = 24_000) -> torch.Tensor:
     return 0.3 * torch.sin(2 * torch.pi * hz * torch.arange(n_samples) / 16_000)[None]
 
 
-def test_a_view_gives_150_frames(front_end: torch.nn.Module):
-    assert front_end(torch.randn(2, 24_000)).shape == (2, 150, front_end.n_mels)
+def test_a_view_gives_a_frame_for_every_hop(front_end: torch.nn.Module):
+    assert front_end(torch.randn(2, 24_000)).shape == (2, 24_000 // front_end.hop_samples, front_end.n_mels)
 
 
 def test_a_stream_of_any_chunks_equals_the_whole_clip(front_end: torch.nn.Module):
-    samples = 0.1 * torch.randn(1, 16_000)
+    samples = 0.1 * torch.randn(1, 100 * front_end.hop_samples)
     state, found, start = front_end.initial_state(), [], 0
     for n_hops in (1, 3, 8, 2, 86):
         n_samples = n_hops * front_end.hop_samples
@@ -31,15 +31,20 @@ def test_a_stream_of_any_chunks_equals_the_whole_clip(front_end: torch.nn.Module
         found.append(features)
         start += n_samples
 
-    assert torch.allclose(torch.cat(found, dim=1), front_end(samples), atol=1e-6)
+    assert torch.allclose(torch.cat(found, dim=1), front_end(samples), atol=near(front_end(samples)))
+
+
+def near(features: torch.Tensor) -> float:
+    """Rounding of float32 at the height of the features."""
+    return max(1e-6, 2e-6 * float(features.abs().max()))
 
 
 def test_later_samples_change_no_earlier_frame(front_end: torch.nn.Module):
-    samples = 0.1 * torch.randn(1, 8_000)
+    samples = 0.1 * torch.randn(1, 50 * front_end.hop_samples)
     other = samples.clone()
-    other[:, 4_000:] = 0.0
+    other[:, 25 * front_end.hop_samples :] = 0.0
 
-    assert torch.allclose(front_end(samples)[:, :25], front_end(other)[:, :25], atol=1e-6)
+    assert torch.allclose(front_end(samples)[:, :25], front_end(other)[:, :25], atol=near(front_end(samples)))
 
 
 def test_a_frame_hears_nothing_but_the_last_25_ms():
@@ -57,7 +62,7 @@ def test_a_frame_hears_nothing_but_the_last_25_ms():
 def test_a_clip_gives_the_same_features_beside_any_other(front_end: torch.nn.Module):
     samples = 0.1 * torch.randn(3, 8_000)
 
-    assert torch.allclose(front_end(samples[:1]), front_end(samples)[:1], atol=1e-5)
+    assert torch.allclose(front_end(samples[:1]), front_end(samples)[:1], atol=1e-5 + near(front_end(samples)))
 
 
 def test_log_mel_equals_a_fourier_transform_of_windowed_frames():

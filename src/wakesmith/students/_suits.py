@@ -1,6 +1,7 @@
 """Which front-end suits which student: the student module's `TAKES` is the front-end module's `GIVES`.
 
 "bands", where a module says nothing: a frame is the energy of frequency bands. "samples": a frame is a piece of the sound itself.
+"embeddings": a frame is what a pretrained network makes of 0.8 s.
 """
 
 from __future__ import annotations
