@@ -14,6 +14,7 @@ from wakesmith.bundle import Card, OperatingPoint, Phrase
 from wakesmith.errors import BundleError, ConfigError
 from wakesmith.exporters._listener import Listener
 from wakesmith.runtime.detector import Detector
+from wakesmith.students import _suits
 
 torch.set_num_threads(1)
 TARGETS = {
@@ -60,7 +61,7 @@ def wanted(listener: Listener, samples: np.ndarray) -> np.ndarray:
     features, _ = listener.front_end.step(heard, listener.front_end.initial_state())
     with torch.no_grad():
         logits, _ = listener.student.step(features, listener.student.initial_state())
-    return logits.softmax(-1)[0, len(quiet) // 480 :, 0].numpy()
+    return logits.softmax(-1)[0, len(quiet) // (160 * listener.student.hop_frames) :, 0].numpy()
 
 
 def sound(seed: int = 9) -> np.ndarray:
@@ -151,3 +152,18 @@ def test_silence_is_heard_once_for_all_streams_of_an_onnx_model(tmp_path: Path):
     engine = Detector.load(tone_bundle.make(tmp_path, {"hey": 500}))._engine
 
     assert engine.begin() is engine.begin()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in registry.names("students") if "micro" in _suits.front_ends(name)])
+def test_every_student_of_bands_is_heard_behind_micro(name: str, tmp_path: Path):
+    torch.manual_seed(1)
+    student = registry.build("students", config.part("students", name), 40, 150, 4)
+    whole = Listener(registry.build("features", config.part("features", "micro")), student.eval())
+    registry.build("exporters", config.part("exporters", "onnx")).export(whole, tmp_path / "model.onnx")
+    listens = {"listens": student.listens, "student": {"name": name}}
+    bundle.save_card(tmp_path, card(whole, tmp_path / "model.onnx", **listens))
+
+    scores = Detector.load(tmp_path).scores(sound())[1]
+
+    assert np.abs(scores - wanted(whole, sound())).max() < 1e-4
