@@ -148,6 +148,13 @@ def test_a_card_that_no_front_end_can_serve_is_refused(changes: dict, told: str,
         Detector.load(tmp_path)
 
 
+def test_the_model_card_tells_what_to_install_and_offers_no_browser(made: Path):
+    told = (made / bundle.README).read_text(encoding="utf-8")
+
+    assert f"pip install 'wakesmith[{'tflite' if (made / 'model.tflite').exists() else 'micro'}]'" in told
+    assert "Browser" not in told
+
+
 def test_silence_is_heard_once_for_all_streams_of_an_onnx_model(tmp_path: Path):
     engine = Detector.load(tone_bundle.make(tmp_path, {"hey": 500}))._engine
 

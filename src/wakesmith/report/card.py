@@ -157,7 +157,7 @@ def _places(card: Card) -> list[str]:
     names = ", ".join(f"`{texts.file_name(one)}`" for one in card.texts)
     places = [
         "`FOLDER` is the folder of this file.",
-        "Python (`pip install wakesmith`, no torch):",
+        f"Python (`pip install {_package(card)}`, no torch):",
         "```python\nfrom wakesmith import load_bundle\n\ndetector = load_bundle(\"FOLDER\")\n"
         "print(detector.process(samples))  # 16 kHz mono, float in -1..1 or int16, chunks of any size\n```",
         "Command line:",
@@ -165,12 +165,19 @@ def _places(card: Card) -> list[str]:
         f"Home Assistant and other Wyoming clients (`pip install 'wakesmith[serve]'`), as {names}:",
         "```\nwakesmith serve FOLDER --host 0.0.0.0\n```",
     ]  # fmt: skip
-    if card.model.endswith(".onnx"):
+    if card.model.endswith(".onnx") and card.front_end == "inside":
         places.append(
             f"Browser: the page of `examples/browser` in the sources of Wakesmith takes `{card.model}` and `card.json`, and "
             "listens on the user's machine."
         )
     return places
+
+
+def _package(card: Card) -> str:
+    """What runs the bundle: with an extra for another engine, or for a front-end that lies outside of the model."""
+    if card.model.endswith(".tflite"):
+        return "'wakesmith[tflite]'"
+    return "wakesmith" if card.front_end == "inside" else f"'wakesmith[{_plain(str(card.features.get('name')))}]'"
 
 
 def _table(head: Sequence[str], rows: Sequence[Row]) -> str:
