@@ -83,3 +83,7 @@ def test_merging_keeps_the_other_options_of_the_same_part():
     merged = config.merge({"student": {"name": "ds_cnn", "width": 64}}, {"student": {"width": 48}})
 
     assert merged == {"student": {"name": "ds_cnn", "width": 48}}
+
+
+def test_options_set_after_a_bare_name_are_of_that_part():
+    assert config.merge({"student": "mixednet"}, {"student": {"width": 32}}) == {"student": {"name": "mixednet", "width": 32}}

@@ -175,10 +175,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` wins; mappings are merged, except where they name another part."""
+    """`over` wins; mappings are merged, except where they name another part. Options after a bare name are of that part."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
+        old = {"name": old} if isinstance(old, str) and isinstance(value, Mapping) else old
         other_part = (
             isinstance(value, Mapping) and isinstance(old, Mapping) and value.get("name", old.get("name")) != old.get("name")
         )
