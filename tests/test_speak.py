@@ -117,7 +117,7 @@ def test_a_voice_may_have_a_share_of_each_kind():
     shared = {label: speak.split_by_share(8, voices, label) for label in speak.LABELS_MADE}
 
     assert shared == {"wake": [6, 2], "near_miss": [4, 4], "speech": [0, 8]}
-    with pytest.raises(ConfigError, match="no voice has a share of speech, and speak.n_speech is 8"):
+    with pytest.raises(ConfigError, match=r"no voice has a share of speech, and speak.n_speech is 8"):
         speak.split_by_share(8, voices[:1], "speech")
     assert speak.split_by_share(0, voices[:1], "speech") == [0]
 
