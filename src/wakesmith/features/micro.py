@@ -51,7 +51,7 @@ class Micro(nn.Module):
     def forward(self, samples: Tensor, history: Sequence[Samples] = ()) -> Tensor:
         """(B, N) -> (B, N / 160, 40); each begins after silence, or after its own `history`: (n,), both of whole hops."""
         streams = [self.initial_state() for _ in samples]
-        for stream, before in zip(streams, history, strict=False):
+        for stream, before in zip(streams, history, strict=True) if history else ():
             stream.step(before)
         return torch.stack([torch.from_numpy(stream.step(one.numpy())) for stream, one in zip(streams, samples, strict=True)])
 
