@@ -25,10 +25,11 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "train" / "card.json", {"n_classes": 4, "n_frames": 150})
     made = export.run(
         SimpleNamespace(
-            phrases=["hey nova"], language="en", seed=7, features=features, student=student, train=SimpleNamespace(distil=True)
+            phrases=["hey nova"], language="en", seed=7, features=features, student=student, train=SimpleNamespace(distil=True),
+            export=export.Settings(),
         ),
         folder,
-    )
+    )  # fmt: skip
     bundle.set_operating_point(made, bundle.OperatingPoint(threshold=0.5, chosen_on="a test"))
     return made
 

@@ -21,7 +21,7 @@ from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import DataError, WakesmithError
 from wakesmith.run import write_json
 from wakesmith.runtime.detector import Detector
-from wakesmith.steps import _groups, _heard, _judge, _predict, evaluate
+from wakesmith.steps import _groups, _heard, _judge, _predict, evaluate, export
 from wakesmith.steps._heard import Heard
 from wakesmith.steps._streams import Condition, Event
 
@@ -193,7 +193,7 @@ def recipe(**settings: object) -> SimpleNamespace:
     options = {"snrs_db": [20.0, 0.0], "smoothing_windows": [1, 2], **settings}
     return SimpleNamespace(
         phrases=["hey nova"], seed=3, student=SimpleNamespace(name="tone"), train=SimpleNamespace(distil=False),
-        evaluate=evaluate.Settings(**options),
+        export=export.Settings(), evaluate=evaluate.Settings(**options),
     )  # fmt: skip
 
 

@@ -117,5 +117,5 @@ def test_own_noise_leads_up_to_the_view_without_a_jump(store):
 
 
 def test_a_history_upside_down_is_refused():
-    with pytest.raises(ConfigError, match=r"the most, 1\.0, must not be below the least, 2\.0"):
+    with pytest.raises(ConfigError, match=r"history_s: expected two rising numbers from 0 to 30 \(given: \[2\.0, 1\.0\]\)"):
         config.part("features", "micro", history_s=[2.0, 1.0])

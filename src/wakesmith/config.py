@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, SerializeAsAny, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from wakesmith import registry
@@ -36,6 +36,17 @@ class PartSettings(Settings):
     """Base of a part's `Config`; `name` says which part it is."""
 
     name: str
+
+
+def span(least: float, most: float) -> AfterValidator:
+    """Mark of a field that holds the two ends of a range: `Annotated[list[float], span(0.5, 2)]`."""
+
+    def checked(ends: Sequence[float]) -> Sequence[float]:
+        if len(ends) != 2 or not least <= ends[0] <= ends[1] <= most:
+            raise ValueError(f"expected two rising numbers from {least:g} to {most:g}")
+        return ends
+
+    return AfterValidator(checked)
 
 
 class PartOf:

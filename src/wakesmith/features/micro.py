@@ -10,25 +10,17 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from wakesmith.audio import Samples
-from wakesmith.config import PartSettings
+from wakesmith.config import PartSettings, span
 from wakesmith.runtime.front_ends import FrontEnd, micro
 
 
 class Config(PartSettings):
     name: str = "micro"
-    history_s: list[Annotated[float, Field(ge=0.0, le=30.0)]] = Field(default=[0.5, 3.0], min_length=2, max_length=2)
+    history_s: Annotated[list[float], span(0, 30)] = [0.5, 3.0]
     """Least and most sound before each view in training. The noise that the front-end follows is learned within two seconds."""
-
-    @field_validator("history_s")
-    @classmethod
-    def _ordered(cls, history_s: list[float]) -> list[float]:
-        if history_s[1] < history_s[0]:
-            raise ValueError(f"the most, {history_s[1]}, must not be below the least, {history_s[0]}")
-        return history_s
 
 
 class Micro(nn.Module):

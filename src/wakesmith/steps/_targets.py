@@ -11,7 +11,7 @@ from wakesmith import registry
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.data.clips import CLIP_SAMPLES
 from wakesmith.errors import ConfigError
-from wakesmith.steps.export import OTHERS, settings_of
+from wakesmith.steps.export import OTHERS
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -28,7 +28,7 @@ def check(recipe: Recipe) -> None:
 
     An exporter's module may hold `check_budget`. Raises ConfigError or BundleError.
     """
-    for target in settings_of(recipe).others:
+    for target in recipe.export.others:
         exporter, module = registry.build("exporters", target), registry.load("exporters", target.name)
         is_outside(recipe.features.name, exporter)
         if hasattr(module, "check_budget"):
@@ -54,7 +54,7 @@ def is_outside(features: str, exporter: Any) -> bool:
 
 def folders(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """The bundles that a run has beside the ONNX one, by target."""
-    return {one.name: folder / OTHERS / one.name for one in settings_of(recipe).others}
+    return {one.name: folder / OTHERS / one.name for one in recipe.export.others}
 
 
 def hand_over(target: str, place: Path) -> None:

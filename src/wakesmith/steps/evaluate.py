@@ -41,17 +41,10 @@ class Settings(config.Settings):
     max_positives: int = Field(default=600, ge=1)
     max_dev_hours: float = Field(default=2.0, gt=0)
     max_test_hours: float = Field(default=4.0, gt=0)
-    gap_s: list[Annotated[float, Field(ge=0, le=60)]] = Field(default=[1.5, 2.5], min_length=2, max_length=2)
+    gap_s: Annotated[list[float], config.span(0, 60)] = [1.5, 2.5]
     """Least and most silence before each phrase."""
     patience_s: float = Field(default=1.0, gt=0)
     """A phrase is heard when the score peaks from its start until this long after its end."""
-
-    @field_validator("gap_s")
-    @classmethod
-    def _ordered(cls, gap_s: list[float]) -> list[float]:
-        if gap_s[1] < gap_s[0]:
-            raise ValueError(f"the most, {gap_s[1]}, must not be below the least, {gap_s[0]}")
-        return gap_s
 
     @field_validator("refractory_s", mode="before")
     @classmethod

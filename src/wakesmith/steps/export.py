@@ -57,18 +57,12 @@ class Settings(config.Settings):
         return [one for one in self.targets if one.name != MAIN]
 
 
-def settings_of(recipe: Any) -> Settings:
-    """Its section `export`; what asks for no targets gets the one bundle."""
-    settings: Settings = getattr(recipe, "export", Settings())
-    return settings
-
-
 def run(recipe: Any, folder: Path) -> Path:
     """Build the student that was trained, load its weights, write its bundles whole or not at all. -> folder/bundle"""
     from wakesmith.exporters._listener import Listener
     from wakesmith.steps import _targets
 
-    settings = settings_of(recipe)
+    settings = recipe.export
     labels = classes.names(recipe.phrases)
     facts = _train_facts(folder, len(recipe.phrases), len(labels))
     front_end = registry.build("features", recipe.features)

@@ -13,10 +13,10 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from wakesmith import audio, config, pool, progress, registry
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
@@ -46,7 +46,7 @@ class Settings(config.Settings):
     """Part of the phrases and near misses that other speech follows."""
     after_share: float = Field(default=0.2, ge=0, le=1)
     """Part that comes after other speech. The rest stands alone."""
-    gap_ms: list[int] = [20, 150]
+    gap_ms: Annotated[list[int], config.span(0, 2000)] = [20, 150]
     """Shortest and longest pause between a phrase and the speech beside it."""
     words: str = ""
     """Text file of everyday words, one a line; empty: the language's own list."""
@@ -54,13 +54,6 @@ class Settings(config.Settings):
     """Text file of everyday sentences, one a line; empty: the language's own list."""
     jobs: int = Field(default=0, ge=0)
     """Processes; 0: one for each core."""
-
-    @field_validator("gap_ms")
-    @classmethod
-    def _ordered(cls, value: list[int]) -> list[int]:
-        if len(value) != 2 or not 0 <= value[0] <= value[1] <= 2000:
-            raise ValueError("expected two rising numbers from 0 to 2000, the shortest and the longest")
-        return value
 
     @model_validator(mode="after")
     def _whole(self) -> Settings:

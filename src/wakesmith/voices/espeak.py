@@ -6,12 +6,12 @@ Package `espeakng-loader` (GPL-3.0-or-later; the sound it makes is free of that)
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
 
 from wakesmith.audio import Samples
+from wakesmith.config import span
 from wakesmith.errors import ConfigError
 from wakesmith.voices import _espeak
 from wakesmith.voices._base import Utterance, VoiceSettings, finished
@@ -31,19 +31,12 @@ class Config(VoiceSettings):
     """Voices of the language, such as en-us or en-gb-scotland; empty: all of them."""
     variants: list[str] = []
     """Such as f2 or klatt3; empty: all that sound human."""
-    rate_wpm: list[int] = [120, 200]
+    rate_wpm: Annotated[list[int], span(80, 450)] = [120, 200]
     """Slowest and fastest speech, in words a minute."""
-    pitch: list[int] = [25, 75]
+    pitch: Annotated[list[int], span(0, 100)] = [25, 75]
     """Lowest and highest pitch, 0 to 100, relative to the variant's own."""
-    pitch_range: list[int] = Field(default=[25, 80])
+    pitch_range: Annotated[list[int], span(0, 100)] = [25, 80]
     """Flattest and liveliest melody, 0 to 100."""
-
-    @field_validator("rate_wpm", "pitch", "pitch_range")
-    @classmethod
-    def _ordered(cls, value: list[int]) -> list[int]:
-        if len(value) != 2 or not 0 <= value[0] <= value[1]:
-            raise ValueError("expected two rising numbers, the lowest and the highest")
-        return value
 
 
 class Espeak:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from wakesmith.audio import Samples
+from wakesmith.config import span
 from wakesmith.errors import ConfigError
 from wakesmith.voices import _kokoro_sounds, _texts
 from wakesmith.voices._base import Utterance, VoiceSettings, finished, need
@@ -20,15 +21,8 @@ class Config(VoiceSettings):
     name: Literal["hibari"] = "hibari"
     speakers: list[str] = Field(default=["heart"], min_length=1)
     """`heart` lies in the package; emma, fenrir, fable and kore are fetched when first named."""
-    speed: list[float] = [0.75, 1.3]
+    speed: Annotated[list[float], span(0.5, 2)] = [0.75, 1.3]
     """Slowest and fastest speech; 1 is the voice's own pace."""
-
-    @field_validator("speed")
-    @classmethod
-    def _ordered(cls, value: list[float]) -> list[float]:
-        if len(value) != 2 or not 0.5 <= value[0] <= value[1] <= 2:
-            raise ValueError("expected two rising numbers from 0.5 to 2, the slowest and the fastest")
-        return value
 
 
 class HibariVoice:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from wakesmith.audio import Samples
+from wakesmith.config import span
 from wakesmith.errors import ConfigError
 from wakesmith.rng import rng as named_rng
 from wakesmith.voices import _kokoro_sounds, _texts
@@ -51,15 +52,8 @@ class Config(VoiceSettings):
     """Further speakers, each a mixture of two styles."""
     g2p: Literal["espeak", "hibari"] = "espeak"
     """What turns English text into phonemes: espeakng-loader, or hibari-tts (no GPL part). Near misses always need espeak."""
-    speed: list[float] = [0.8, 1.25]
+    speed: Annotated[list[float], span(0.3, 3)] = [0.8, 1.25]
     """Slowest and fastest speech; 1 is the model's own pace."""
-
-    @field_validator("speed")
-    @classmethod
-    def _ordered(cls, value: list[float]) -> list[float]:
-        if len(value) != 2 or not 0.3 <= value[0] <= value[1] <= 3:
-            raise ValueError("expected two rising numbers from 0.3 to 3, the slowest and the fastest")
-        return value
 
     @model_validator(mode="after")
     def _one_choice(self) -> Config:
