@@ -29,6 +29,8 @@ class Scored:
     hours: float
     times_s: Numbers
     scores: Numbers
+    kept: str = ""
+    """Name of the file of its scores."""
 
     def owner(self, time_s: float) -> Event | None:
         """What was playing, or had just played: the last event that began before a time."""
@@ -52,8 +54,9 @@ class Heard:
         hours: float,
         times_s: Numbers,
         scores: Numbers,
+        kept: str = "",
     ) -> None:
-        self.streams[kind].append(Scored(name, condition, events, hours, times_s, scores))
+        self.streams[kind].append(Scored(name, condition, events, hours, times_s, scores, kept))
 
     @property
     def hours(self) -> float:

@@ -65,23 +65,17 @@ def choose(dev: Heard, settings: Settings) -> tuple[OperatingPoint, list[dict[st
 def judge(heard: Heard, dev: Heard, point: OperatingPoint, settings: Settings) -> dict[str, Any]:
     """Figures of one split as plain values."""
     window, patience_s = point.smoothing_window, settings.patience_s
-    positives = [(stream.condition, stream) for stream in heard.streams["positives"] if stream.condition]
-    clean = next(stream for condition, stream in positives if condition.name == "clean")
+    clean = next(stream for stream in heard.streams["positives"] if stream.condition and stream.condition.name == "clean")
     scores, lost = best(clean, window, patience_s), missed(clean, point, patience_s)
     _, fa, misses = metrics.det(scores, heard.heights(window, point.refractory_s), heard.hours)
     return {
         "split": heard.split,
         "hours": heard.hours,
-        "false_accepts": rate(heard.false_accepts(point), heard.hours),
-        "conditions": [{"name": c.name, **share(missed(stream, point, patience_s))} for c, stream in positives],
+        **at_point(heard, point, patience_s),
         "rates": [_at_rate(target, heard, dev, point, settings) for target in RATES],
         "by_recording": {e.recording: float(score) for e, score in zip(clean.events, scores, strict=True)},
         "missed_recordings": [e.recording for e, gone in zip(clean.events, lost, strict=True) if gone],
-        "near_misses": {
-            event.recording: float(score)
-            for stream in heard.streams["near_misses"]
-            for event, score in zip(stream.events, best(stream, window, patience_s), strict=True)
-        },
+        "near_misses": near_misses(heard, window, patience_s),
         "loudest_negatives": [
             {"stream": stream.name, "time_s": time_s, "score": score, "recording": owner.recording if owner else ""}
             for score, stream, time_s in heard.loudest(window, point.refractory_s, most=10)
@@ -89,6 +83,24 @@ def judge(heard: Heard, dev: Heard, point: OperatingPoint, settings: Settings) -
         ],
         "det": {"fa_per_hour": fa.tolist(), "frr": misses.tolist()},
     }  # fmt: skip
+
+
+def at_point(heard: Heard, point: OperatingPoint, patience_s: float) -> dict[str, Any]:
+    """False accepts, and misses under each condition, of one split at an operating point."""
+    positives = [(stream.condition, stream) for stream in heard.streams["positives"] if stream.condition]
+    return {
+        "false_accepts": rate(heard.false_accepts(point), heard.hours),
+        "conditions": [{"name": c.name, **share(missed(stream, point, patience_s))} for c, stream in positives],
+    }
+
+
+def near_misses(heard: Heard, window: int, patience_s: float) -> dict[str, float]:
+    """Highest smoothed score of each near miss, by recording."""
+    return {
+        event.recording: float(score)
+        for stream in heard.streams["near_misses"]
+        for event, score in zip(stream.events, best(stream, window, patience_s), strict=True)
+    }
 
 
 def _at_rate(target: float, heard: Heard, dev: Heard, point: OperatingPoint, settings: Settings) -> dict[str, Any]:

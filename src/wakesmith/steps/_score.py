@@ -38,19 +38,20 @@ def _scored(pool: ProcessPoolExecutor, streams: Any, scores: Path, sha256: str, 
     """What `Heard.add` takes, in order. Few streams wait at once: hours of samples would fill the memory."""
     waiting: deque[Any] = deque()
     for kind, condition, stream in streams:
-        path = scores / f"{stream.name}-{_key(sha256, stream.samples)}.npz"
+        path = scores / file_name(stream, sha256)
         future = pool.submit(_score, path, stream.samples, phrase)
-        waiting.append((kind, stream.name, condition, stream.events, stream.hours, future))
+        waiting.append((kind, stream.name, condition, stream.events, stream.hours, future, path.name))
         if len(waiting) > 2 * (os.cpu_count() or 1):
-            *told, future = waiting.popleft()
-            yield (*told, *future.result())
-    for *told, future in waiting:
-        yield (*told, *future.result())
+            *told, future, name = waiting.popleft()
+            yield (*told, *future.result(), name)
+    for *told, future, name in waiting:
+        yield (*told, *future.result(), name)
 
 
-def _key(sha256: str, samples: np.ndarray) -> str:
-    """Names a model file and what it hears: scores of another file or other sound are never taken up."""
-    return hashlib.blake2b(samples.tobytes(), key=bytes.fromhex(sha256), digest_size=8).hexdigest()
+def file_name(stream: Any, sha256: str) -> str:
+    """Names a stream, a model file and what it hears: scores of another file or other sound are never taken up."""
+    key = hashlib.blake2b(stream.samples.tobytes(), key=bytes.fromhex(sha256), digest_size=8).hexdigest()
+    return f"{stream.name}-{key}.npz"
 
 
 _worker: dict[str, Any] = {}
@@ -62,12 +63,16 @@ def _start(bundle: Path) -> None:
 
 def _score(path: Path, samples: np.ndarray, phrase: int) -> tuple[np.ndarray, np.ndarray]:
     """(N,) -> times (n,), scores of the phrase (n,); on disk lie those of all phrases."""
-    if path.exists():
-        with np.load(path) as made:
-            times_s, scores = made["times_s"], made["scores"]
-    else:
+    if not path.exists():
         times_s, scores = _worker["detector"].scores(samples)
         aside = path.with_suffix(".part.npz")
         np.savez(aside, times_s=times_s, scores=scores)
         aside.replace(path)
+    return read(path, phrase)
+
+
+def read(path: Path, phrase: int) -> tuple[np.ndarray, np.ndarray]:
+    """Stored scores -> times (n,), scores of the phrase (n,)."""
+    with np.load(path) as made:
+        times_s, scores = made["times_s"], made["scores"]
     return times_s, scores.reshape(len(times_s), -1)[:, phrase]

@@ -59,7 +59,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
     from wakesmith.steps import _judge, _model_card
 
     settings, out = recipe.evaluate, folder / "evaluate"
-    heard = [_hear(recipe, folder, number) for number in range(len(recipe.phrases))]
+    heard = [hear(recipe, folder, number) for number in range(len(recipe.phrases))]
     chosen = [_judge.choose(one["dev"], settings) for one in heard]
     bundle.set_operating_point(folder / "bundle", *(point for point, _ in chosen))
     told = _told(recipe, folder, heard, [tried for _, tried in chosen])
@@ -105,7 +105,7 @@ def _judged(recipe: Recipe, folder: Path, place: Path, float_told: dict[str, Any
     settings, recordings = recipe.evaluate, AudioStore.open(folder / "prepare").recordings
     points, measured, rows = [], [], []
     for number, of_float in enumerate(report.of_phrases(float_told)):
-        heard = _hear(recipe, folder, number, place)
+        heard = hear(recipe, folder, number, place)
         point, tried = _judge.choose(heard["dev"], settings)
         told = _of_phrase(heard, point, tried, recordings, settings)
         points.append(point)
@@ -128,17 +128,19 @@ def _lost(test: dict[str, Any], of_float: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _hear(recipe: Recipe, folder: Path, number: int, place: Path | None = None) -> dict[str, Heard]:
+def hear(recipe: Recipe, folder: Path, number: int, place: Path | None = None) -> dict[str, Heard]:
     """What the bundle's score of a phrase says of dev and test; a stream that another phrase was judged by is not heard again.
 
-    place: another bundle of the run.
+    It is kept for `_kept.read`. place: another bundle of the run, of which nothing but the scores is kept.
     """
-    from wakesmith.steps import _score
+    from wakesmith.steps import _kept, _score
 
     made = {}
     for split in ("dev", "test"):
         found = streams(recipe.evaluate, recipe.seed, folder, split, recipe.phrases, number)
         made[split] = _score.hear(folder, found, split, number, place)
+    if place is None:
+        _kept.write(folder, number, made)
     return made
 
 
@@ -162,6 +164,7 @@ def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: li
         "teacher": json.loads(teacher.read_text(encoding="utf-8")) if recipe.train.distil else None,
         "training": [json.loads(line) for line in lines],
         "data": _groups.counted(recordings.values()),
+        "cost": _cost(recipe, folder),
     }
     points = [one.operating_point for one in card.phrases if one.operating_point is not None]
     each = [
@@ -173,6 +176,18 @@ def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: li
     tests = [own["test"] for own in heard]
     confusion = _groups.confusion(tests, points, recipe.phrases, recipe.evaluate.patience_s)
     return {**shared, "phrases": each, "confusion": confusion}
+
+
+def _cost(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
+    """Seconds that each whole step before this one took, the last time that it ran."""
+    import json
+
+    from wakesmith.run import WHOLE
+    from wakesmith.steps import _recipe
+
+    places = {step: folder / _recipe.FOLDERS.get(step, step) / WHOLE for step in _recipe.road(recipe)[:-1]}
+    found = {step: json.loads(place.read_text(encoding="utf-8")) for step, place in places.items() if place.exists()}
+    return [{"step": step, "took_s": one["took_s"]} for step, one in found.items()]
 
 
 def _of_phrase(

@@ -86,7 +86,7 @@ def run(recipe: Recipe, bundle: Path, false_wakes: Path | None, misses: Path | N
     with place.alone():
         _feedback.take_up(recipe, place, "learn")
         earlier = learned_in(_rounds.of(recipe, folder))
-        given = [_read(path, kind) for path, kind in track(files, "learn: files")]
+        given = [read(path, kind) for path, kind in track(files, "learn: files")]
         fresh = [one for one in given if one.name not in earlier]
         keep_out(AudioStore.open(folder / "prepare"), fresh)
         examine(recipe, folder, fresh, trust)
@@ -137,7 +137,8 @@ def _files(false_wakes: Path | None, misses: Path | None) -> Iterator[tuple[Path
         yield from ((path, kind) for path in found)
 
 
-def _read(path: Path, kind: str) -> Given:
+def read(path: Path, kind: str) -> Given:
+    """A user's file, set aside when it cannot be read or is silent."""
     made = Given(path.resolve(), kind)
     try:
         made.samples = audio.read(path)
