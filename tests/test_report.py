@@ -10,6 +10,7 @@ import pytest
 
 from wakesmith import metrics, report
 from wakesmith.errors import DataError
+from wakesmith.report import plots
 
 
 def share(missed: int, n: int) -> dict[str, Any]:
@@ -234,13 +235,70 @@ def test_a_count_outside_its_prediction_is_warned_of():
 
 def test_the_bars_are_as_long_as_their_intervals():
     bars = re.findall(r"class=interval x1='([\d.]+)' x2='([\d.]+)'", report.html(a_report()))
-    predicted, observed = ([float(end) for end in bar] for bar in bars[:2])
+    predicted, observed = ([float(end) for end in bar] for bar in bars[3:5])  # after those of three conditions
     low, high = metrics.poisson(3, 8.0)
     told = predictions(8.0, 3)[0]["predicted"]
 
-    assert len(bars) == 6
+    assert len(bars) == 3 + 6
     per_pixel = (told["high"] - told["low"]) / (predicted[1] - predicted[0])
     assert (observed[1] - observed[0]) * per_pixel == pytest.approx(high - low, rel=0.01)
+
+
+def test_the_misses_of_each_condition_are_drawn_with_their_intervals():
+    first, second = (
+        [float(end) for end in bar]
+        for bar in re.findall(r"class=interval x1='([\d.]+)' x2='([\d.]+)'", report.html(a_report()))[:2]
+    )
+    clean, babble = a_report()["test"]["conditions"][:2]
+    per_pixel = (clean["high"] - clean["low"]) / (first[1] - first[0])
+
+    assert (second[1] - second[0]) * per_pixel == pytest.approx(babble["high"] - babble["low"], rel=0.01)
+
+
+@pytest.mark.parametrize(("high", "wanted"), [(0.3, [0, 0.1, 0.2, 0.3]), (0.9, [0, 0.2, 0.4, 0.6, 0.8]), (7.3, [0, 2, 4, 6])])
+def test_ticks_are_round_and_even(high: float, wanted: list[float]):
+    assert plots.ticks(high) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("high", [1e-3, 0.07, 1.0, 13.2, 812.0])
+def test_ticks_are_few_and_reach_nearly_to_the_end(high: float):
+    made = plots.ticks(high)
+
+    assert 3 <= len(made) <= 6
+    assert high * 0.6 < made[-1] <= high * (1 + 1e-9)
+
+
+def test_the_shipped_point_lies_on_the_trade_off_with_both_intervals():
+    page = report.html(a_report())
+    cross = [[float(n) for n in line] for line in re.findall(r"class=cross x1='(.*?)' y1='(.*?)' x2='(.*?)' y2='(.*?)'", page)]
+    at_x, at_y = (float(n) for n in re.search(r"class=point cx='(.*?)' cy='(.*?)'", page).groups())
+
+    (left, y, right, same_y), (x, low, same_x, high) = cross
+    assert y == same_y == at_y
+    assert x == same_x == at_x
+    assert left < at_x < right
+    assert high < at_y < low  # y grows downwards
+
+
+def test_minutes_of_each_step_are_told_where_the_run_knows_them():
+    text = seen(a_report(cost=[{"step": "speak", "took_s": 90.0}, {"step": "train", "took_s": 240.0}]))
+
+    assert "To make: 5.5 minutes" in text
+    assert "speak" in text
+    assert "How long its steps took is not known" in seen(a_report())
+
+
+def test_the_verdict_comes_before_everything_else():
+    text = seen(a_report())
+
+    assert "Said clean, it is missed 4 times of 100 (1.1 % to 13.5 %)." in text
+    assert text.index("Said clean") < text.index("2 of 50")
+
+
+def test_every_section_can_be_reached_from_the_top():
+    page = report.html(a_report())
+
+    assert re.findall(r"<a href=#(\w+)>", page) == re.findall(r"<h2 id=(\w+)>", page)
 
 
 def test_bursts_and_missing_music_are_told():

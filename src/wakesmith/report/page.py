@@ -6,6 +6,7 @@ import html as escape
 import re
 from typing import Any
 
+from wakesmith.report.bars import minutes, misses, predictions
 from wakesmith.report.facts import (
     BUNDLE_HEAD,
     MOSTLY_HEAD,
@@ -34,124 +35,174 @@ from wakesmith.report.facts import (
     tuning,
     warnings,
 )
-from wakesmith.report.plots import predictions, trade_off, training
+from wakesmith.report.plots import Curve, Mark, trade_off, training
+from wakesmith.report.style import STYLE
 
-STYLE = """
-:root{--ink:#1b1f24;--soft:#5b6470;--paper:#fff;--line:#d9dee4;--a:#0b62a8;--b:#b3541e;--panel:#f5f7f9}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#9aa4b0;--paper:#14171b;--line:#323941;--a:#6cb4ee;--b:#f0a06a;
-  --panel:#1c2127}}
-@media print{:root{--ink:#000;--soft:#444;--paper:#fff;--line:#bbb;--a:#0b62a8;--b:#b3541e;--panel:#fff}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:54rem;margin:0 auto;padding:1.5rem 1rem 4rem}
-h1{font-size:1.7rem;margin:.2rem 0}
-h2{font-size:1.15rem;margin:2.2rem 0 .5rem;break-after:avoid}
-p{margin:.4rem 0}
-.soft{color:var(--soft)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.8rem;margin:1.2rem 0}
-.card{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem 1rem;break-inside:avoid}
-.card b{display:block;font-size:1.5rem}
-.card span{overflow-wrap:anywhere}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:.93rem}
-th,td{text-align:left;padding:.35rem .7rem .35rem 0;border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums}
-th{color:var(--soft);font-weight:600}
-td.long{overflow-wrap:anywhere}
-tr,svg{break-inside:avoid}
-svg{width:100%;height:auto;max-width:40rem}
-svg text{fill:var(--soft);font:12px system-ui,sans-serif}
-.grid{stroke:var(--line)}
-pre{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;white-space:pre-wrap}
-.warn{border-left:4px solid var(--b);padding:.3rem .8rem;background:var(--panel)}
-"""
 HEAD = (
     "<!doctype html><html lang=en><head><meta charset=utf-8>"
     "<meta name=viewport content='width=device-width,initial-scale=1'><title>{}: Wakesmith report</title><style>{}</style></head>"
 )
 DATA_HEAD = ["Split", "Class", "Source", "Recordings", "Speakers", "Hours", "Licence"]
 USE = """wakesmith detect bundle recording.wav
-wakesmith listen bundle
+wakesmith listen bundle                     # the microphone
+wakesmith serve bundle --host 0.0.0.0       # Home Assistant, over Wyoming
 
 from wakesmith import load_bundle
 detector = load_bundle("bundle")
 detector.process(samples)   # 16 kHz, chunks of any size -> [Detection(time_s, score, phrase)]"""
+USE_MORE = (
+    "<code>bundle</code> is the folder beside <code>evaluate</code> in the run. Its <code>README.md</code> says where it works, "
+    "and what its licences allow; files for devices lie in <code>bundles</code>, when the run was asked for them."
+)
+SECTIONS = {
+    "hears": "How well it hears", "fails": "Where it fails", "made": "What was forged", "cost": "What it cost",
+    "use": "How to use it", "measured": "How this was measured",
+}  # fmt: skip
 
 
 def html(report: dict[str, Any]) -> str:
     """One page that needs nothing else: light and dark, phone and print. Raises DataError as `check` does."""
     check(report)
-    each, compared = of_phrases(report), side_by_side(report)
+    each = of_phrases(report)
     title = escape.escape(", ".join(one["phrase"] for one in each))
     parts = [
         f"<h1>{', '.join(map(_quoted, each))}</h1><p class=soft>{escape.escape(made_of(report))}</p>",
-        _confusion(confusion_rows(report)),
-        *((f"<h1>{_quoted(one)}</h1>" if len(each) > 1 else "") + _of_phrase(one) for one in each),
-        _bundles(bundle_rows(report)),
-        "<h2>Training</h2>",
-        training(report["training"]),
-        _compared(compared),
-        _teacher(report["teacher"], told=("dev",) if compared else ()),
-        "<h2>Data</h2>",
-        _html_table([DATA_HEAD, *map(_data_row, report["data"])]),
-        f"<h2>How this was measured</h2><p>{escape.escape(method(report))}</p>",
-        f"<h2>How to use it</h2><pre>{escape.escape(USE)}</pre>",
+        *(_verdict(one, named=len(each) > 1) for one in each),
+        f"<nav>{''.join(f'<a href=#{key}>{name}</a>' for key, name in SECTIONS.items())}</nav>",
+        _section("hears", *(_hears(one, named=len(each) > 1) for one in each), _confusion(confusion_rows(report))),
+        _section("fails", *(_fails(one, named=len(each) > 1) for one in each)),
+        _section("made", *_made(report)),
+        _section("cost", *_cost(report)),
+        _section("use", f"<pre>{escape.escape(USE)}</pre>", f"<p>{USE_MORE}</p>"),
+        _section("measured", f"<p>{escape.escape(method(report))}</p>"),
     ]
     return f"{HEAD.format(title, STYLE)}<body><main>{''.join(parts)}</main></body></html>\n"
+
+
+def _section(key: str, *parts: str) -> str:
+    return f"<section><h2 id={key}>{SECTIONS[key]}</h2>{''.join(parts)}</section>"
 
 
 def _quoted(report: dict[str, Any]) -> str:
     return f"“{escape.escape(report['phrase'])}”"
 
 
-def _of_phrase(report: dict[str, Any]) -> str:
-    """What was measured of one phrase."""
+def _verdict(report: dict[str, Any], *, named: bool) -> str:
+    """The first that a reader wants to know, in a sentence, then what must be known with it."""
+    clean, fa = report["test"]["conditions"][0], report["test"]["false_accepts"]
+    told = f"Said clean, it is missed {_of_hundred(clean['frr'])} times of 100 ({interval(clean)}). {_woke(fa)}"
+    name = f"{_quoted(report)}: " if named else ""
+    warned = "".join(f"<p class=warn>{escape.escape(text)}</p>" for text in warnings(report))
+    return f"<p class=verdict>{name}{escape.escape(told)}</p>{_cards(report)}{warned}"
+
+
+def _woke(fa: dict[str, Any]) -> str:
+    if fa["count"] == 0:
+        never = f"it never woke by mistake (under {fa['high']:.2f} an hour with 95 %)."
+        return f"In {fa['hours']:.2f} h of other speech and noise {never}"
+    times = "once" if fa["count"] == 1 else f"{fa['count']} times"
+    return (
+        f"In {fa['hours']:.2f} h of other speech and noise it woke by mistake {times}: {fa['per_hour']:.2f} an hour "
+        f"({fa['low']:.2f} to {fa['high']:.2f})."
+    )
+
+
+def _of_hundred(share: float) -> str:
+    return f"{100 * share:.1f}".removesuffix(".0")
+
+
+def _hears(report: dict[str, Any], *, named: bool) -> str:
+    """What was measured of one phrase at the shipped threshold, and at others."""
     test = report["test"]
+    curves = [
+        Curve(name, report[name]["det"], report[name]["hours"], len(report[name]["by_recording"]), f"var(--{ink})")
+        for name, ink in (("test", "a"), ("dev", "b"))
+    ]
+    mark = Mark("as shipped, on test", test["false_accepts"], test["conditions"][0], "var(--c)")
     parts = [
-        _cards(report),
-        "".join(f"<p class=warn>{escape.escape(text)}</p>" for text in warnings(report)),
-        "<h2>How well it hears, at the shipped threshold</h2>",
-        _html_table([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
-        "<h2>By source, clean</h2>",
+        f"<h3>{_quoted(report)}</h3>" if named else "",
+        "<h3>Said under noise, at the shipped threshold</h3>",
+        _pair(
+            misses(test["conditions"], "with 95 % interval"),
+            _html_table([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
+        ),
+        "<h3>By source, clean</h3>",
         _html_table([["source", *SHARE_HEAD], *map(source_row, report["sources"])]),
-        _speakers(report["speakers"]),
-        "<h2>False accepts: predicted and observed</h2>",
-        f"<p>{escape.escape(prediction(report))} {escape.escape(tuning(report))}</p>",
-        predictions([prediction_row(row)[0] for row in report["predictions"]], report["predictions"]),
-        _html_table([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
-        _html_table(
-            [
-                ["set off by", "false accepts on test"],
-                *([row["source"], rate_text(row)] for row in report["false_accepts_by_source"]),
-            ]
+        "<h3>Misses against false accepts</h3>",
+        _pair(
+            trade_off(curves, [mark]),
+            "<p class=soft>Each threshold here was chosen on dev and is only applied to test.</p>"
+            + _html_table([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
         ),
-        "<h2>Misses at other rates of false accepts</h2>",
-        "<p class=soft>Each threshold was chosen on dev and is only applied to test.</p>",
-        _html_table([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
-        "<h2>Trade-off</h2>",
-        trade_off(
-            [
-                (name, report[name]["det"], report[name]["hours"], len(report[name]["by_recording"]), f"var(--{ink})")
-                for name, ink in (("test", "a"), ("dev", "b"))
-            ]
-        ),
-        "<h2>Near misses</h2><p class=soft>Phrases made to sound like it; they are not among the false accepts per hour.</p>",
-        _near_misses(report["near_misses"]),
     ]
     return "".join(parts)
+
+
+def _fails(report: dict[str, Any], *, named: bool) -> str:
+    """What wakes it by mistake, and who is missed."""
+    by_source = [[row["source"], rate_text(row)] for row in report["false_accepts_by_source"]]
+    parts = [
+        f"<h3>{_quoted(report)}</h3>" if named else "",
+        "<h3>False accepts: predicted and observed</h3>",
+        f"<p>{escape.escape(prediction(report))} {escape.escape(tuning(report))}</p>",
+        _pair(
+            predictions([_target(row) for row in report["predictions"]], report["predictions"]),
+            _html_table([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
+        ),
+        _html_table([["set off by", "false accepts on test"], *by_source]),
+        "<h3>Near misses</h3><p class=soft>Phrases made to sound like it; they are not among the false accepts per hour.</p>",
+        _near_misses(report["near_misses"]),
+        _speakers(report["speakers"]),
+    ]
+    return "".join(parts)
+
+
+def _pair(plot: str, figures: str) -> str:
+    return f"<div class=pair><div>{plot}</div><div>{figures}</div></div>"
+
+
+def _target(row: dict[str, Any]) -> str:
+    """Of a threshold: what it was chosen for."""
+    shown = prediction_row(row)[0]
+    return shown if row["is_shipped"] else f"{shown}/h on dev"
+
+
+def _made(report: dict[str, Any]) -> list[str]:
+    compared = side_by_side(report)
+    return [
+        f"<p>{escape.escape(made_of(report))}.</p><h3>Data</h3>",
+        _html_table([DATA_HEAD, *map(_data_row, report["data"])]),
+        "<h3>Training</h3>",
+        training(report["training"]),
+        _compared(compared),
+        _teacher(report["teacher"], told=("dev",) if compared else ()),
+        _bundles(bundle_rows(report)),
+    ]
+
+
+def _cost(report: dict[str, Any]) -> list[str]:
+    """Minutes of each step, and the size of what came of it. Reports from before steps were timed have none."""
+    rows, student = report.get("cost", []), report["student"]
+    size = f"<p>To run: {student['parameters']:,} parameters in {student['bytes'] / 1024:,.0f} KB.</p>"
+    if not rows:
+        return [size, "<p>How long its steps took is not known. Evaluated again, the report tells it.</p>"]
+    took_s = sum(row["took_s"] for row in rows)
+    told = f"To make: {took_s / 60:.1f} minutes on the machine that made it, each step the last time that it ran."
+    return [f"<p>{told}</p>", minutes(rows), size]
 
 
 def _bundles(rows: list[Row]) -> str:
     if not rows:
         return ""
     told = "On the same streams as the float bundle above, each at an operating point of its own, chosen on dev."
-    return f"<h2>The other files of this run</h2><p class=soft>{told}</p>" + _html_table([BUNDLE_HEAD, *rows])
+    return f"<h3>The other files of this run</h3><p class=soft>{told}</p>" + _html_table([BUNDLE_HEAD, *rows])
 
 
 def _confusion(rows: list[Row]) -> str:
     if not rows:
         return ""
     told = "Recordings of test, clean. A phrase that fires when another is said is a false accept of it."
-    return f"<h2>Phrases taken for one another</h2><p class=soft>{told}</p>" + _html_table(rows)
+    return f"<h3>Phrases taken for one another</h3><p class=soft>{told}</p>" + _html_table(rows)
 
 
 def _cards(report: dict[str, Any]) -> str:
@@ -183,16 +234,17 @@ def _html_table(rows: list[Row]) -> str:
 
 
 def _cell(text: str) -> str:
-    # A long word without a space, as a path, breaks anywhere: else it pushes the table over a phone's edge.
-    long = " class=long" if max(map(len, text.split()), default=0) > 24 else ""
-    return f"<td{long}>{escape.escape(text)}</td>"
+    # Figures stay in one line, and text gets room for some words: on a phone the table is then drawn aside, not taller.
+    # A long word without a space, as a path, breaks anywhere: else it pushes the table far over a phone's edge.
+    long, wordy = max(map(len, text.split()), default=0) > 24, len(text) > 24
+    return f"<td{' class=long' if long else ' class=words' if wordy else ''}>{escape.escape(text)}</td>"
 
 
 def _speakers(told: dict[str, Any]) -> str:
     """Who is missed most; nothing where no speaker is known."""
     if not told["mostly_missed"]:
         return ""
-    made = "<h2>By speaker, clean</h2><p class=soft>Speakers of whom more than half of the phrases are missed.</p>"
+    made = "<h3>By speaker, clean</h3><p class=soft>Speakers of whom more than half of the phrases are missed.</p>"
     made += _html_table([["source", *MOSTLY_HEAD], *map(source_row, told["mostly_missed"])])
     return made + (_html_table([SPEAKER_HEAD, *map(speaker_row, told["worst"])]) if told["worst"] else "")
 
@@ -217,7 +269,7 @@ def _compared(rows: list[Row]) -> str:
         "Both answered the views of dev, clip by clip, not test. What the shipped bundle misses in continuous audio of test "
         "stands at the top."
     )
-    return f"<h2>Teacher and student side by side</h2><p class=soft>{told}</p>" + _html_table(rows)
+    return f"<h3>Teacher and student side by side</h3><p class=soft>{told}</p>" + _html_table(rows)
 
 
 def _teacher(card: dict[str, Any] | None, told: tuple[str, ...]) -> str:
@@ -227,7 +279,7 @@ def _teacher(card: dict[str, Any] | None, told: tuple[str, ...]) -> str:
     left = {key: value for key, value in card.items() if key not in told}
     kept = [(key, value) for key, value in _flat(left) if _for_people(value)]
     plain = [[key, f"{value:.4g}" if isinstance(value, float) else str(value)] for key, value in kept]
-    return "<h2>Teacher</h2>" + _html_table([["Figure", "Value"], *plain[:30]])
+    return "<h3>Teacher</h3>" + _html_table([["Figure", "Value"], *plain[:30]])
 
 
 def _for_people(value: Any) -> bool:
