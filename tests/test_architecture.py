@@ -27,6 +27,7 @@ LEVELS = [
         "ranks",
         "memory",
         "text",
+        "tables",
     },
     {"data", "importers", "voices", "runtime"},
     {"augment", "features"},

@@ -9,10 +9,12 @@ from typing import Any
 
 import typer
 
-from wakesmith.cli import road, bundles, serve  # isort: skip: the order of --help
+from wakesmith.cli import road, bundles, serve, doctor  # isort: skip: the order of --help
 from wakesmith.cli._app import app
 
-__all__ = ["app", "bundles", "guarded", "main", "road", "serve"]
+__all__ = ["app", "bundles", "doctor", "guarded", "main", "road", "serve"]
+INTERRUPTED = 130
+"""As shells count it: 128 and SIGINT. Typer exits with it too, without a word."""
 
 
 def main() -> None:
@@ -28,9 +30,11 @@ def guarded(command: Callable[..., Any]) -> int:
     except WakesmithError as error:
         typer.echo(f"wakesmith: {error}", err=True)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
         typer.echo("wakesmith: interrupted. The same command goes on from here.", err=True)
-        return 130
+        return INTERRUPTED
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise

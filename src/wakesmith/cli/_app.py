@@ -14,6 +14,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting, as in --set student.width=48. May be repeated.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, as forge or plan made it.")]
 Phrase = Annotated[str, typer.Argument(help="The wake phrase, as it is written; several with commas between them.")]
 Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/PHRASE.")]
@@ -117,9 +118,22 @@ def recipe_of(run: Path, set_: list[str] | None) -> Any:
     return _recipe.load(values_of(run, set_))
 
 
-def show_report(folder: Path) -> None:
+def answer(as_json: bool, found: Any, text: Callable[[], str]) -> None:
+    """What a command found, on standard output: for a program, or for a person."""
     import json
 
-    from wakesmith import report
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else text())
 
-    typer.echo(report.table(json.loads((folder / "evaluate" / "report.json").read_text(encoding="utf-8"))))
+
+def report_of(run: Path) -> dict[str, Any]:
+    """What `evaluate` told of a run."""
+    import json
+
+    return dict(json.loads((run / "evaluate" / "report.json").read_text(encoding="utf-8")))
+
+
+def shown_report(run: Path) -> str:
+    """The same for a person."""
+    from wakesmith import report, tables
+
+    return report.table(report_of(run), tables.for_stdout())

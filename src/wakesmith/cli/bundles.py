@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wakesmith.cli._app import Phrase, RunFolder, Set, app, recipe_of
+from wakesmith.cli._app import Json, Phrase, RunFolder, Set, answer, app, recipe_of
 
 
 @app.command()
@@ -15,12 +15,14 @@ def mine(
     run: RunFolder,
     rounds: Annotated[int, typer.Option(min=1, help="So many rounds more.")] = 1,
     set_: Set = None,
+    json: Json = False,
 ) -> None:
     """The bundle listens to train and dev; what nearly wakes it is learned, and a new bundle made. Test is never heard for it."""
     from wakesmith.steps import mine as step
 
     made = step.run(recipe_of(run, set_), run, rounds)
-    typer.echo(f"rounds made: {len(made)}; figures: {run / 'rounds'}/*/round.json" if made else "nothing new was found")
+    text = f"rounds made: {len(made)}; figures: {run / 'rounds'}/*/round.json" if made else "nothing new was found"
+    answer(json, made, lambda: text)
 
 
 @app.command()
@@ -30,12 +32,13 @@ def learn(
     misses: Annotated[Path | None, typer.Option(help="Folder of recordings of the phrase that it missed, one each.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Learn from what the teacher doubts too.")] = False,
     set_: Set = None,
+    json: Json = False,
 ) -> None:
     """Your own recordings of false wakes and misses, checked by the teacher, make a new bundle from the run's cache."""
     from wakesmith.steps import learn as step
 
     told = step.run(recipe_of(step.run_of(bundle), set_), bundle, false_wakes, misses, trust)
-    typer.echo(step.summary(told))
+    answer(json, told, lambda: step.summary(told))
 
 
 @app.command()
@@ -100,14 +103,18 @@ def record(
     count: Annotated[int, typer.Option(min=1, help="Takes in all, with those that are there.")] = 20,
     device: Annotated[str | None, typer.Option(help="Name or number of the microphone.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Judge the files that are there; 1: some should be made again.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --check: as JSON, for programs.")] = False,
 ) -> None:
     """Record your own voice saying the phrase, take by take. Interrupted and started again, it goes on where it stopped."""
+    from wakesmith import tables
     from wakesmith.errors import ConfigError
     from wakesmith.steps import record as step
 
+    if json and not check:
+        raise ConfigError("--json: shows what --check finds. Give both.")
     if check:
         rows = step.check(folder)
-        typer.echo(step.table(rows))
+        answer(json, step.told(rows), lambda: step.table(rows, tables.for_stdout()))
         raise typer.Exit(int(any(row.faults for row in rows)))
     if not phrase or not speaker:
         raise ConfigError('record: give --phrase "hey nova" and --speaker NAME, or --check.')
@@ -120,33 +127,32 @@ def listen(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     device: Annotated[str | None, typer.Option(help="Name or number of the microphone.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Instead of the one in the card.", min=0.0, max=1.0)] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Listen at the microphone until Ctrl-C."""
     from wakesmith.steps import listen as step
 
-    step.run(bundle, device, threshold)
+    step.run(bundle, device, threshold, json)
 
 
 @app.command()
 def parts(
     kind: Annotated[str | None, typer.Argument(help="voices, importers, augment, features, teachers, ...")] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """The parts there are, by kind; of students also what they cost and how long they wait."""
-    import json as encoder
     from dataclasses import asdict
 
-    from wakesmith import registry
+    from wakesmith import registry, tables
     from wakesmith.errors import ConfigError
 
     if kind is not None and kind not in registry.KINDS:
         raise ConfigError(registry.unknown("parts", kind, list(registry.KINDS)))
     if kind == "students":
-        from wakesmith.report.terminal import aligned
         from wakesmith.students import _facts
 
         students = [_facts.of(name) for name in registry.names(kind)]
-        typer.echo(encoder.dumps([asdict(one) for one in students]) if json else "\n".join(aligned(_facts.table(students))))
+        answer(json, [asdict(one) for one in students], lambda: "\n".join(tables.for_stdout()(_facts.table(students))))
         return
     names = {one: registry.names(one) for one in ([kind] if kind else registry.KINDS)}
-    typer.echo(encoder.dumps(names) if json else "\n".join(f"{one}: {', '.join(found)}" for one, found in names.items()))
+    answer(json, names, lambda: "\n".join(f"{one}: {', '.join(found)}" for one, found in names.items()))

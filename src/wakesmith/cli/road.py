@@ -11,6 +11,7 @@ import typer
 from wakesmith.cli._app import (
     Config,
     Folders,
+    Json,
     Kokoro,
     Out,
     Own,
@@ -19,82 +20,97 @@ from wakesmith.cli._app import (
     RunFolder,
     Set,
     Teacher,
+    answer,
     app,
     default_out,
     recipe_from,
     recipe_of,
-    show_report,
+    report_of,
+    shown_report,
     values_of,
 )
 
 
-def _phrase_command(act: Callable[[Any, Path], None]) -> None:
-    """A command that starts from a phrase: `act(recipe, run folder)` under its own name and docstring."""
+def _phrase_command(act: Callable[[Any, Path, bool], None]) -> None:
+    """A command that starts from a phrase: `act(recipe, run folder, as JSON)` under its own name and docstring."""
 
     def command(
         phrase: Phrase, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
         kokoro: Kokoro = None, recordings: Own = None, negatives: Folders = None, noise: Folders = None, rooms: Folders = None,
-        test_recordings: Folders = None, set_: Set = None,
+        test_recordings: Folders = None, set_: Set = None, json: Json = False,
     ) -> None:  # fmt: skip
         folders = {
             "recordings": recordings, "negatives": negatives, "noise": noise, "rooms": rooms, "test_recordings": test_recordings,
         }  # fmt: skip
-        act(recipe_from(phrase, preset, config, teacher, kokoro, set_, **folders), out or default_out(phrase))
+        act(recipe_from(phrase, preset, config, teacher, kokoro, set_, **folders), out or default_out(phrase), json)
 
     command.__doc__ = act.__doc__
     app.command(act.__name__)(command)
 
 
 @_phrase_command
-def forge(recipe: Any, folder: Path) -> None:
+def forge(recipe: Any, folder: Path, json: bool) -> None:
     """The whole road: a phrase becomes a tested detector. Interrupted and started again, it goes on where it stopped."""
     from wakesmith.steps import forge as step
 
     bundle = step.run(recipe, folder)
-    show_report(folder)
-    typer.echo(f"bundle: {bundle}\nreport: {folder / 'evaluate' / 'report.html'}\ntry it: wakesmith detect {bundle} FILE.wav")
+    page = folder / "evaluate" / "report.html"
+    found = {"run": str(folder), "bundle": str(bundle), "page": str(page), "report": report_of(folder)}
+    end = f"bundle: {bundle}\nreport: {page}\ntry it: wakesmith detect {bundle} FILE.wav"
+    answer(json, found, lambda: f"{shown_report(folder)}\n{end}")
 
 
 @_phrase_command
-def plan(recipe: Any, folder: Path) -> None:
+def plan(recipe: Any, folder: Path, json: bool) -> None:
     """Write the run folder's config.yaml and stop, to read it or to run the steps one by one."""
+    from wakesmith.steps import _recipe
     from wakesmith.steps import forge as step
 
     step.plan(recipe, folder)
-    typer.echo(f"{folder / 'config.yaml'}: written. Next: wakesmith speak {folder}")
+    steps, config = _recipe.road(recipe), folder / "config.yaml"
+    found = {"run": str(folder), "config": str(config), "steps": steps, "settings": recipe.model_dump(mode="json")}
+    answer(json, found, lambda: f"{config}: written. Next: wakesmith {steps[0]} {folder}")
 
 
 def _step_command(name: str, text: str) -> None:
-    def command(run: RunFolder, set_: Set = None) -> None:
+    def command(run: RunFolder, set_: Set = None, json: Json = False) -> None:
         from wakesmith.steps import forge as step
 
-        typer.echo(step.one(recipe_of(run, set_), run, name))
+        made = step.one(recipe_of(run, set_), run, name)
         if name == "evaluate":
-            show_report(run)
+            answer(json, {**_made(name, made), "report": report_of(run)}, lambda: f"{made}\n{shown_report(run)}")
+        else:
+            answer(json, _made(name, made), lambda: str(made))
 
     command.__doc__ = text
     app.command(name)(command)
+
+
+def _made(step: str, folder: Path) -> dict[str, Any]:
+    """What a step left: its folder, the seconds it took when it ran, and what made it."""
+    import json
+
+    from wakesmith.run import WHOLE
+
+    return {"step": step, "folder": str(folder), **json.loads((folder / WHOLE).read_text(encoding="utf-8"))}
 
 
 def _teach_command(name: str, text: str) -> None:
     def command(
         run: RunFolder, set_: Set = None,
         check: Annotated[bool, typer.Option("--check", help="Judge the teacher that is there; 1: closed gate.")] = False,
-        json: Annotated[bool, typer.Option("--json", help="With --check: figures as JSON.")] = False,
+        json: Json = False,
     ) -> None:  # fmt: skip
-        import json as encoder
-
-        from wakesmith.errors import ConfigError
+        from wakesmith import tables
         from wakesmith.steps import _check
         from wakesmith.steps import forge as step
 
-        if json and not check:
-            raise ConfigError("--json: shows what --check finds. Give both.")
         if not check:
-            typer.echo(step.one(recipe_of(run, set_), run, name))
+            made = step.one(recipe_of(run, set_), run, name)
+            answer(json, _made(name, made), lambda: str(made))
             return
         report = _check.run(recipe_of(run, set_), run)
-        typer.echo(encoder.dumps(report, indent=2) if json else _check.table(report))
+        answer(json, report, lambda: _check.table(report, tables.for_stdout()))
         if report["gate"]["passed"] is False:
             raise typer.Exit(1)
 
@@ -125,11 +141,10 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each arm.")] = 3,
     jobs: Annotated[int, typer.Option(min=0, help="Students trained at once, one thread each; 0: one a core.")] = 0,
     set_: Set = None,
-    json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """The same student with and without each teacher: same views, same steps, several seeds, one table."""
-    import json as encoder
-
+    from wakesmith import tables
     from wakesmith.config import read_yaml, teacher_named
     from wakesmith.steps import _compare
     from wakesmith.steps import compare as step
@@ -138,4 +153,4 @@ def compare(
     chosen = [step.Arm(name, {"teacher": teacher_named(name)}) for name in teacher or []]
     chosen += [step.Arm(name, over) for name, over in (read_yaml(arms) if arms else {}).items()]
     told = step.run(values, run, chosen or [step.Arm("the run's teacher", {})], seeds, jobs)
-    typer.echo(encoder.dumps(told) if json else _compare.table(told))
+    answer(json, told, lambda: _compare.table(told, tables.for_stdout(tables.markdown)))

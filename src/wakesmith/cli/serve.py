@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wakesmith.cli._app import app
+from wakesmith.cli._app import answer, app
 
 
 @app.command()
@@ -29,15 +29,10 @@ def card(
     json: Annotated[bool, typer.Option("--json", help="card.json, with sizes and whether commercial use is allowed.")] = False,
 ) -> None:
     """What a bundle is, how well it hears, what it learned from and under which licences."""
-    import json as encoder
-
     from wakesmith import bundle as bundles
     from wakesmith.report import card as model_card
 
     checked = bundles.check(bundle)
     n_bytes = (bundle / checked.model).stat().st_size
-    if json:
-        told = checked.model_dump(mode="json") | {"model_bytes": n_bytes, "commercial_use": model_card.commercial_use(checked)}
-        typer.echo(encoder.dumps(told, indent=2, ensure_ascii=False))
-    else:
-        typer.echo(model_card.text(checked, n_bytes), nl=False)
+    told = checked.model_dump(mode="json") | {"model_bytes": n_bytes, "commercial_use": model_card.commercial_use(checked)}
+    answer(json, told, lambda: model_card.text(checked, n_bytes).rstrip("\n"))

@@ -11,7 +11,6 @@ from wakesmith.report.facts import (
     RATE_HEAD,
     SHARE_HEAD,
     SPEAKER_HEAD,
-    Row,
     bundle_rows,
     check,
     condition_row,
@@ -27,29 +26,30 @@ from wakesmith.report.facts import (
     tuning,
     warnings,
 )
+from wakesmith.tables import Look, aligned
 
 
-def table(report: dict[str, Any]) -> str:
+def table(report: dict[str, Any], look: Look = aligned) -> str:
     """The main figures of the test split, for a terminal. Raises DataError as `check` does."""
     check(report)
-    lines = [line for one in of_phrases(report) for line in (*_of_phrase(one), "")]
+    lines = [line for one in of_phrases(report) for line in (*_of_phrase(one, look), "")]
     others = bundle_rows(report)
     for rows in (confusion_rows(report), [BUNDLE_HEAD, *others] if others else [], side_by_side(report)):
-        lines += [*aligned(rows), ""] if rows else []
+        lines += [*look(rows), ""] if rows else []
     return "\n".join(lines[:-1])
 
 
-def _of_phrase(report: dict[str, Any]) -> list[str]:
+def _of_phrase(report: dict[str, Any], look: Look) -> list[str]:
     test, point = report["test"], report["operating_point"]
     lines = [
         f"'{report['phrase']}': {report['student']['name']}, {report['student']['parameters']:,} parameters, "
         f"{report['student']['bytes'] / 1024:.0f} KB; threshold {point['threshold']:.3f} (chosen on {point['chosen_on']})",
         "",
-        *aligned([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
+        *look([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
         "",
-        *aligned([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
+        *look([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
         "",
-        *aligned([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
+        *look([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
         "",
         prediction(report),
         tuning(report),
@@ -57,15 +57,9 @@ def _of_phrase(report: dict[str, Any]) -> list[str]:
         "Near misses that fire: {} of {}.".format(*near_misses_fired(report)),
     ]
     if len(report["sources"]) > 1:
-        lines += ["", *aligned([["clean, by source", *SHARE_HEAD], *map(source_row, report["sources"])])]
+        lines += ["", *look([["clean, by source", *SHARE_HEAD], *map(source_row, report["sources"])])]
     if mostly := report["speakers"]["mostly_missed"]:
-        lines += ["", *aligned([["mostly missed, clean", *MOSTLY_HEAD], *map(source_row, mostly)])]
+        lines += ["", *look([["mostly missed, clean", *MOSTLY_HEAD], *map(source_row, mostly)])]
     if worst := report["speakers"]["worst"]:
-        lines += ["", *aligned([SPEAKER_HEAD, *map(speaker_row, worst[:5])])]
+        lines += ["", *look([SPEAKER_HEAD, *map(speaker_row, worst[:5])])]
     return lines
-
-
-def aligned(rows: list[Row]) -> list[str]:
-    """Rows of cells as lines of columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wakesmith.errors import TeacherError
 from wakesmith.run import Run
 from wakesmith.steps import teach
+from wakesmith.tables import Look, aligned
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -52,15 +53,13 @@ def _report(name: str, gate: dict[str, Any], members: dict[str, dict[str, float]
     return {"teacher": name, "gate": gate, "rows": rows}
 
 
-def table(report: dict[str, Any]) -> str:
+def table(report: dict[str, Any], look: Look = aligned) -> str:
     """For a terminal."""
     dev = next(iter(report["rows"].values()))
     bound = " (bound)" if dev["fa_hours"] * dev["fa_per_hour"] < 1 else ""
     head = ["on dev", "accuracy", "balanced", "wake AUC", f"FRR at {dev['fa_per_hour']:g} FA/h{bound}", "ECE"]
     lines = [head, *([name, *(_shown(row.get(key)) for key in COLUMNS)] for name, row in report["rows"].items())]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    aligned = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([*aligned, "", *_told(report["gate"])])
+    return "\n".join([*look(lines), "", *_told(report["gate"])])
 
 
 def _told(gate: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from wakesmith.data import classes
 from wakesmith.errors import DataError
 from wakesmith.rng import rng
 from wakesmith.run import fingerprint
+from wakesmith.tables import Look, markdown
 
 if TYPE_CHECKING:
     from wakesmith.data.records import Clip
@@ -235,8 +236,8 @@ OF_TEST = ("errors_clean", "errors_noisy", "frr_clean", "frr_all", "frr_at_rate"
 """Columns with another beside them: how many fewer than without a teacher."""
 
 
-def table(told: dict[str, Any]) -> str:
-    """One line an arm, in Markdown: what a document may quote."""
+def table(told: dict[str, Any], look: Look = markdown) -> str:
+    """One line an arm, in Markdown unless another look is asked for."""
     columns = [key for key in HEADS if key in told["arms"][0]]
     heads = [cell for key in columns for cell in ([HEADS[key], "fewer"] if key in OF_TEST else [HEADS[key]])]
     rows = [["teacher", *heads, "teacher's own errors", "train s", "teacher ms a view"]]
@@ -246,11 +247,9 @@ def table(told: dict[str, Any]) -> str:
         own = f"{teacher['errors_clean']:.1%} / {teacher['errors_noisy']:.1%}" if teacher else "-"
         cost = f"{teacher['ms_per_view']:.1f}" if teacher and teacher["ms_per_view"] else "-"
         rows.append([arm["name"], *cells, own, f"{arm['train_s']:.0f}", cost])
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(rows[0]))
     student = told["student"]
     what = f"{student['name']}, {told['arms'][0]['parameters']:,} parameters, {told['n_seeds']} seeds, 95 % intervals over seeds"
-    return "\n".join([what, "", *lines])
+    return "\n".join([what, "", *look(rows)])
 
 
 def _cells(value: dict[str, Any], key: str) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from wakesmith.errors import AudioError, ConfigError, DataError
 from wakesmith.importers.wav_folders import ENDINGS
 from wakesmith.progress import say
 from wakesmith.steps._takes import Take, faults, measure
+from wakesmith.tables import Look, aligned
 
 HOWS = (
     "as you always say it", "quietly", "from across the room", "fast", "loudly, as if over music", "slowly",
@@ -98,7 +100,12 @@ def _judged(path: Path, name: str) -> Row:
     return Row(name, take, faults(take))
 
 
-def table(rows: list[Row]) -> str:
+def told(rows: list[Row]) -> list[dict[str, Any]]:
+    """For a program: `faults` is empty where a take is good."""
+    return [{"file": row.file, "faults": row.faults, "take": row.take and asdict(row.take)} for row in rows]
+
+
+def table(rows: list[Row], look: Look = aligned) -> str:
     """For a terminal."""
     lines = [["file", "level dBFS", "peak dBFS", "clipped", "SNR dB", "speech s", "verdict"]]
     for name, take, found in rows:
@@ -107,7 +114,5 @@ def table(rows: list[Row]) -> str:
             numbers = [f"{take.speech_dbfs:.0f}", f"{take.peak_dbfs:.0f}", f"{take.clipped:.2%}", f"{take.snr_db:.0f}"]
             numbers.append(f"{take.speech_s:.2f}")
         lines.append([name, *numbers, " ".join(found) or "good"])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     n_good = sum(not row.faults for row in rows)
-    return "\n".join([*shown, "", f"{n_good} of {len(rows)} are good"])
+    return "\n".join([*look(lines), "", f"{n_good} of {len(rows)} are good"])

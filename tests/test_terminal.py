@@ -1,0 +1,151 @@
+"""What a command prints: plain where nobody looks, ruled on a terminal, JSON when asked; and its exit code."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import tone_bundle
+from wakesmith import audio, progress, tables
+from wakesmith.cli import app, guarded
+
+COMMAND = [sys.executable, "-m", "wakesmith.cli"]
+ROWS = [["student", "parameters"], ["ds_cnn", "26,500"], ["a [bold]name", "1"]]
+STEPS = ("speak", "prepare", "views", "teach", "label", "train", "export", "evaluate")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return tone_bundle.make(tmp_path / "bundle", {"hey nova": 1_000})
+
+
+@pytest.fixture
+def takes(tmp_path: Path) -> Path:
+    (tmp_path / "takes").mkdir()
+    audio.write(tmp_path / "takes" / "quiet.wav", np.zeros(16_000, np.float32))
+    audio.write(tmp_path / "takes" / "tone.wav", tone_bundle.tone(1_000, 0.5, 0.6, 2.0))
+    return tmp_path / "takes"
+
+
+def printed(capsys, *words: object) -> tuple[int, str]:
+    """(exit code, standard output) of a command, run in this process."""
+    code = 0
+
+    def run() -> None:
+        nonlocal code
+        code = app([str(word) for word in words], standalone_mode=False) or 0
+
+    assert guarded(run) == 0, capsys.readouterr().err
+    return code, capsys.readouterr().out
+
+
+def test_columns_are_aligned_and_nothing_else():
+    assert tables.aligned(ROWS) == ["student       parameters", "ds_cnn        26,500", "a [bold]name  1"]
+
+
+def test_a_terminal_gets_a_rule_and_every_cell_as_it_is():
+    lines = tables.ruled(ROWS)
+
+    assert any("─" in line for line in lines)
+    assert all(any(cell in line for line in lines) for row in ROWS[1:] for cell in row)
+
+
+def test_a_program_that_reads_along_gets_no_escape_codes_and_a_terminal_does():
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    piped = subprocess.run([*COMMAND, "doctor"], capture_output=True, env=environment, check=False).stdout
+    far, near = pty.openpty()
+    subprocess.run([*COMMAND, "doctor"], stdout=near, stderr=near, env=environment, check=False)
+    os.close(near)
+    seen = b""
+    while True:
+        try:
+            seen += os.read(far, 65_536)
+        except OSError:  # the other end is closed
+            break
+
+    assert b"moonshine" in piped
+    assert b"\x1b" not in piped
+    assert b"\r" not in piped
+    assert b"moonshine" in seen
+    assert b"\x1b[" in seen
+
+
+def test_progress_that_nobody_watches_is_whole_lines(capsys):
+    assert list(progress.track([1, 2], "views")) == [1, 2]
+    told = capsys.readouterr()
+
+    assert (told.out, told.err) == ("", "views: 2 done in 0 s\n")
+
+
+def test_commands_about_a_bundle_and_parts_speak_json(capsys, bundle: Path, takes: Path, tmp_path: Path):
+    _, detections = printed(capsys, "detect", bundle, takes / "tone.wav", "--json")
+    _, card = printed(capsys, "card", bundle, "--json")
+    _, parts = printed(capsys, "parts", "losses", "--json")
+    _, plan = printed(capsys, "plan", "hey nova", "--out", tmp_path / "run", "--json")
+    code, judged = printed(capsys, "record", takes, "--check", "--json")
+
+    assert json.loads(detections)["detections"][0]["phrase"] == "hey nova"
+    assert json.loads(card)["phrases"][0]["text"] == "hey nova"
+    assert "kd" in json.loads(parts)["losses"]
+    assert json.loads(plan)["steps"] == list(STEPS)
+    assert json.loads(plan)["settings"]["phrase"] == "hey nova"
+    quiet, tone = json.loads(judged)
+    assert quiet["faults"]
+    assert (tone["faults"], tone["take"]["clipped"]) == ([], 0.0)
+    assert code == 1
+
+
+def test_json_of_recording_is_of_its_check(capsys, tmp_path: Path):
+    assert guarded(lambda: app(["record", str(tmp_path), "--json"], standalone_mode=False)) == 2
+    assert "--check" in capsys.readouterr().err
+
+
+STOPPED = """
+import os, signal, sys, time
+from wakesmith.cli import app, main
+
+@app.command()
+def stop():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+
+sys.argv = ["wakesmith", "stop"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ([*COMMAND, "parts", "losses"], 0, ""),
+        ([*COMMAND, "parts", "losess"], 2, "Did you mean 'losses'?"),
+        ([*COMMAND, "detect"], 2, "Missing argument"),
+        ([*COMMAND, "parts", "--jsn"], 2, "No such option"),
+        ([sys.executable, "-c", STOPPED], 130, "goes on from here"),
+    ],
+)
+def test_exit_codes_are_those_of_the_reference(command: list[str], code: int, told: str):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+@pytest.mark.slow
+def test_every_command_about_a_run_speaks_json(capsys, run: Path, tmp_path: Path):
+    told = {step: json.loads(printed(capsys, step, run, "--json")[1]) for step in STEPS}
+    code, checked = printed(capsys, "teach", run, "--check", "--json")
+    _, mined = printed(capsys, "mine", run, "--json", "--set", "mine.least_score=0.05")
+    _, compared = printed(capsys, "compare", run, "--json", "--seeds", 1, "--set", "train.steps=20")
+
+    assert all(told[step]["step"] == step and told[step]["took_s"] >= 0 for step in STEPS)
+    assert told["evaluate"]["report"]["operating_point"]["threshold"] > 0
+    assert json.loads(checked)["gate"]["passed"] is not True or code == 0
+    assert all(one["after"]["dev"] for one in json.loads(mined))
+    assert [arm["name"] for arm in json.loads(compared)["arms"]] == ["none", "the run's teacher"]
