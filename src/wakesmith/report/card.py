@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wakesmith import text as texts
 from wakesmith.report import licences
@@ -26,7 +26,7 @@ def text(card: Card, model_bytes: int | None) -> str:
         "## How well it hears", *(part for one in card.phrases for part in _heard(one, card)),
         "## What it is", _table(["", ""], _facts(card, model_bytes)),
         "## What it learned from", *_data(card),
-        "## How to load it", *_places(card),
+        "## How to load it", "`FOLDER` is the folder of this file.", *(part for one in places(card) for part in one.parts),
     ]) + "\n"  # fmt: skip
 
 
@@ -152,25 +152,52 @@ def _of_teacher(use: dict[str, Any]) -> list[str]:
     ]
 
 
-def _places(card: Card) -> list[str]:
-    """A way for each place that runs this file."""
+class Place(NamedTuple):
+    """Something that runs a bundle: in words, and what to type, if anything."""
+
+    told: str
+    code: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (self.told, self.code) if self.code else (self.told,)
+
+
+def places(card: Card, folder: str = "FOLDER") -> list[Place]:
+    """A way for each place that runs this file, as Markdown. folder: where the bundle lies."""
     names = ", ".join(f"`{texts.file_name(one)}`" for one in card.texts)
-    places = [
-        "`FOLDER` is the folder of this file.",
-        f"Python (`pip install {_package(card)}`, no torch):",
-        "```python\nfrom wakesmith import load_bundle\n\ndetector = load_bundle(\"FOLDER\")\n"
-        "print(detector.process(samples))  # 16 kHz mono, float in -1..1 or int16, chunks of any size\n```",
-        "Command line:",
-        "```\nwakesmith detect FOLDER recording.wav\nwakesmith listen FOLDER\n```",
-        f"Home Assistant and other Wyoming clients (`pip install 'wakesmith[serve]'`), as {names}:",
-        "```\nwakesmith serve FOLDER --host 0.0.0.0\n```",
+    made = [
+        Place(f"Python (`pip install {_package(card)}`, no torch):",
+              f"```python\nfrom wakesmith import load_bundle\n\ndetector = load_bundle(\"{folder}\")\n"
+              "print(detector.process(samples))  # 16 kHz mono, float in -1..1 or int16, chunks of any size\n```"),
+        Place("Command line:", f"```\nwakesmith detect {folder} recording.wav\nwakesmith listen {folder}\n```"),
+        Place(f"Home Assistant and other Wyoming clients (`pip install 'wakesmith[serve]'`), as {names}:",
+              f"```\nwakesmith serve {folder} --host 0.0.0.0\n```"),
     ]  # fmt: skip
     if card.model.endswith(".onnx") and card.front_end == "inside":
-        places.append(
-            f"Browser: the page of `examples/browser` in the sources of Wakesmith takes `{card.model}` and `card.json`, and "
-            "listens on the user's machine."
+        made.append(
+            Place(
+                f"Browser: the page of `examples/browser` in the sources of Wakesmith takes `{card.model}` and `card.json`, and "
+                "listens on the user's machine."
+            )
         )
-    return places
+    return made
+
+
+def on_device(card: Card) -> list[Place]:
+    """What to do with the folder `device` of a bundle that ESPHome devices take."""
+    name = texts.file_name(card.phrase)
+    return [
+        Place(
+            f"ESPHome, on an ESP32-S3 with a microphone: copy `device/{name}.json` and `device/{name}.tflite` beside the "
+            "configuration, and name the manifest in it:",
+            f"```yaml\nmicro_wake_word:\n  models:\n    - model: {name}.json\n      id: {name}\n```",
+        ),
+        Place(
+            "Home Assistant offers the two files to satellites that load wake words at run time: put them in "
+            "`<config>/custom_wake_words/`."
+        ),
+    ]
 
 
 def _package(card: Card) -> str:

@@ -124,15 +124,15 @@ def _hears(report: dict[str, Any], *, named: bool) -> str:
         "<h3>Said under noise, at the shipped threshold</h3>",
         _pair(
             misses(test["conditions"], "with 95 % interval"),
-            _html_table([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
+            html_table([["phrase under", *SHARE_HEAD], *map(condition_row, test["conditions"])]),
         ),
         "<h3>By source, clean</h3>",
-        _html_table([["source", *SHARE_HEAD], *map(source_row, report["sources"])]),
+        html_table([["source", *SHARE_HEAD], *map(source_row, report["sources"])]),
         "<h3>Misses against false accepts</h3>",
         _pair(
             trade_off(curves, [mark]),
             "<p class=soft>Each threshold here was chosen on dev and is only applied to test.</p>"
-            + _html_table([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
+            + html_table([RATE_HEAD, *(rate_row(row) for row in test["rates"])]),
         ),
     ]
     return "".join(parts)
@@ -147,9 +147,9 @@ def _fails(report: dict[str, Any], *, named: bool) -> str:
         f"<p>{escape.escape(prediction(report))} {escape.escape(tuning(report))}</p>",
         _pair(
             predictions([_target(row) for row in report["predictions"]], report["predictions"]),
-            _html_table([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
+            html_table([PREDICTION_HEAD, *map(prediction_row, report["predictions"])]),
         ),
-        _html_table([["set off by", "false accepts on test"], *by_source]),
+        html_table([["set off by", "false accepts on test"], *by_source]),
         "<h3>Near misses</h3><p class=soft>Phrases made to sound like it; they are not among the false accepts per hour.</p>",
         _near_misses(report["near_misses"]),
         _speakers(report["speakers"]),
@@ -171,7 +171,7 @@ def _made(report: dict[str, Any]) -> list[str]:
     compared = side_by_side(report)
     return [
         f"<p>{escape.escape(made_of(report))}.</p><h3>Data</h3>",
-        _html_table([DATA_HEAD, *map(_data_row, report["data"])]),
+        html_table([DATA_HEAD, *map(_data_row, report["data"])]),
         "<h3>Training</h3>",
         training(report["training"]),
         _compared(compared),
@@ -195,14 +195,14 @@ def _bundles(rows: list[Row]) -> str:
     if not rows:
         return ""
     told = "On the same streams as the float bundle above, each at an operating point of its own, chosen on dev."
-    return f"<h3>The other files of this run</h3><p class=soft>{told}</p>" + _html_table([BUNDLE_HEAD, *rows])
+    return f"<h3>The other files of this run</h3><p class=soft>{told}</p>" + html_table([BUNDLE_HEAD, *rows])
 
 
 def _confusion(rows: list[Row]) -> str:
     if not rows:
         return ""
     told = "Recordings of test, clean. A phrase that fires when another is said is a false accept of it."
-    return f"<h3>Phrases taken for one another</h3><p class=soft>{told}</p>" + _html_table(rows)
+    return f"<h3>Phrases taken for one another</h3><p class=soft>{told}</p>" + html_table(rows)
 
 
 def _cards(report: dict[str, Any]) -> str:
@@ -226,7 +226,8 @@ def _cards(report: dict[str, Any]) -> str:
     return f"<div class=cards>{''.join(shown)}</div>"
 
 
-def _html_table(rows: list[Row]) -> str:
+def html_table(rows: list[Row]) -> str:
+    """A head and its rows; nothing in a cell is taken for HTML."""
     head, *body = rows
     cells = "".join(f"<th>{escape.escape(cell)}</th>" for cell in head)
     lines = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in body)
@@ -245,8 +246,8 @@ def _speakers(told: dict[str, Any]) -> str:
     if not told["mostly_missed"]:
         return ""
     made = "<h3>By speaker, clean</h3><p class=soft>Speakers of whom more than half of the phrases are missed.</p>"
-    made += _html_table([["source", *MOSTLY_HEAD], *map(source_row, told["mostly_missed"])])
-    return made + (_html_table([SPEAKER_HEAD, *map(speaker_row, told["worst"])]) if told["worst"] else "")
+    made += html_table([["source", *MOSTLY_HEAD], *map(source_row, told["mostly_missed"])])
+    return made + (html_table([SPEAKER_HEAD, *map(speaker_row, told["worst"])]) if told["worst"] else "")
 
 
 def _near_misses(rows: list[dict[str, Any]], most: int = 20) -> str:
@@ -254,7 +255,7 @@ def _near_misses(rows: list[dict[str, Any]], most: int = 20) -> str:
         return "<p>The run has none.</p>"
     fired, n = sum(row["fired"] for row in rows), sum(row["n"] for row in rows)
     shown = [[row["text"], str(row["n"]), str(row["fired"]), f"{row['highest']:.3f}"] for row in rows[:most]]
-    return f"<p>{fired} of {n} fire. The worst:</p>" + _html_table([["Said", "Times", "Fired", "Highest score"], *shown])
+    return f"<p>{fired} of {n} fire. The worst:</p>" + html_table([["Said", "Times", "Fired", "Highest score"], *shown])
 
 
 def _data_row(row: dict[str, Any]) -> Row:
@@ -269,7 +270,7 @@ def _compared(rows: list[Row]) -> str:
         "Both answered the views of dev, clip by clip, not test. What the shipped bundle misses in continuous audio of test "
         "stands at the top."
     )
-    return f"<h3>Teacher and student side by side</h3><p class=soft>{told}</p>" + _html_table(rows)
+    return f"<h3>Teacher and student side by side</h3><p class=soft>{told}</p>" + html_table(rows)
 
 
 def _teacher(card: dict[str, Any] | None, told: tuple[str, ...]) -> str:
@@ -279,7 +280,7 @@ def _teacher(card: dict[str, Any] | None, told: tuple[str, ...]) -> str:
     left = {key: value for key, value in card.items() if key not in told}
     kept = [(key, value) for key, value in _flat(left) if _for_people(value)]
     plain = [[key, f"{value:.4g}" if isinstance(value, float) else str(value)] for key, value in kept]
-    return "<h3>Teacher</h3>" + _html_table([["Figure", "Value"], *plain[:30]])
+    return "<h3>Teacher</h3>" + html_table([["Figure", "Value"], *plain[:30]])
 
 
 def _for_people(value: Any) -> bool:

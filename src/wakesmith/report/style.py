@@ -1,23 +1,10 @@
-"""How the report looks: light and dark, phone and print."""
+"""How the report looks: light and dark, phone and print. The page of `wakesmith ui` takes its plots and tables from here."""
 
-STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--soft:#56606c;--paper:#fff;--line:#d9dee4;--panel:#f5f7f9;
-  --a:#0b62a8;--b:#b3541e;--c:#2c7a4b;--d:#8a3d86;--e:#7a6a12}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#a3adb9;--paper:#14171b;--line:#323941;--panel:#1c2127;
-  --a:#6cb4ee;--b:#f0a06a;--c:#74c796;--d:#d79bd3;--e:#d3c15f}}
-@media print{:root{color-scheme:light;--ink:#000;--soft:#444;--paper:#fff;--line:#bbb;--panel:#fff;
-  --a:#0b62a8;--b:#b3541e;--c:#2c7a4b;--d:#8a3d86;--e:#7a6a12}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:80rem;margin:0 auto;padding:1.5rem 1rem 4rem}
-h1{font-size:1.8rem;line-height:1.2;margin:.4rem 0}
-h2{font-size:1.3rem;margin:2.6rem 0 .6rem;padding-top:.8rem;border-top:1px solid var(--line);break-after:avoid}
-h3{font-size:1.02rem;margin:1.6rem 0 .3rem;break-after:avoid}
-p{margin:.4rem 0;max-width:46rem}
-.verdict{font-size:1.12rem}
+LIGHT = "--a:#0b62a8;--b:#b3541e;--c:#2c7a4b;--d:#8a3d86;--e:#7a6a12;--f:#a3324a"
+DARK = "--a:#6cb4ee;--b:#f0a06a;--c:#74c796;--d:#d79bd3;--e:#d3c15f;--f:#f08fa0"
+"""Colours of curves."""
+PARTS = """
 .soft{color:var(--soft)}
-nav{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;margin:.8rem 0;font-size:.93rem}
-a{color:var(--a)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.8rem;margin:1.2rem 0}
 .card{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem 1rem;break-inside:avoid}
 .card b{display:block;font-size:1.5rem}
@@ -41,13 +28,31 @@ svg text{fill:var(--soft);font:13px system-ui,sans-serif}
 .legend{display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;font-size:.93rem;margin:.6rem 0 0;break-after:avoid}
 .legend i{display:inline-block;width:1.4em;height:.28em;border-radius:2px;margin-right:.45em;vertical-align:middle;
   print-color-adjust:exact;-webkit-print-color-adjust:exact}
-pre{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;white-space:pre-wrap;
-  overflow-wrap:anywhere;break-inside:avoid}
 .warn{border-left:4px solid var(--b);padding:.3rem .8rem;background:var(--panel)}
 @media(min-width:70rem){.pair{display:grid;grid-template-columns:1fr 1fr;gap:2rem;align-items:start}}
-@media(max-width:40rem){body{font-size:15.5px} svg text{font-size:16px} table{font-size:.8rem} th,td{padding-right:.5rem}}
-@page{margin:16mm 15mm}
-@media print{.pair{display:block} body{font-size:10.5pt} main{padding:0;max-width:none} nav{display:none} .wide{overflow:visible} td.words,td.long{min-width:0} a{color:inherit}
-  h2{margin-top:1.4rem} svg{max-width:15cm} pre,.card{border-color:#bbb} .cards{gap:.5rem;margin:.7rem 0}}
+@media(max-width:40rem){svg text{font-size:16px} table{font-size:.8rem} th,td{padding-right:.5rem}}
 """
 """`long` lets a path break anywhere. A plot's text is larger on a phone, where the plot itself is small."""
+STYLE = f"""
+:root{{color-scheme:light dark;--ink:#1b1f24;--soft:#56606c;--paper:#fff;--line:#d9dee4;--panel:#f5f7f9;{LIGHT}}}
+@media(prefers-color-scheme:dark){{:root{{--ink:#e6e9ed;--soft:#a3adb9;--paper:#14171b;--line:#323941;--panel:#1c2127;{DARK}}}}}
+@media print{{:root{{color-scheme:light;--ink:#000;--soft:#444;--paper:#fff;--line:#bbb;--panel:#fff;{LIGHT}}}}}
+*{{box-sizing:border-box}}
+body{{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}}
+main{{max-width:80rem;margin:0 auto;padding:1.5rem 1rem 4rem}}
+h1{{font-size:1.8rem;line-height:1.2;margin:.4rem 0}}
+h2{{font-size:1.3rem;margin:2.6rem 0 .6rem;padding-top:.8rem;border-top:1px solid var(--line);break-after:avoid}}
+h3{{font-size:1.02rem;margin:1.6rem 0 .3rem;break-after:avoid}}
+p{{margin:.4rem 0;max-width:46rem}}
+nav{{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;margin:.8rem 0;font-size:.93rem}}
+a{{color:var(--a)}}
+.verdict{{font-size:1.12rem}}
+pre{{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;white-space:pre-wrap;
+  overflow-wrap:anywhere;break-inside:avoid}}
+{PARTS}
+@page{{margin:16mm 15mm}}
+@media print{{
+  .pair{{display:block}} body{{font-size:10.5pt}} main{{padding:0;max-width:none}} nav{{display:none}} a{{color:inherit}}
+  .wide{{overflow:visible}} td.words,td.long{{min-width:0}} h2{{margin-top:1.4rem}} svg{{max-width:15cm}}
+  pre,.card{{border-color:#bbb}} .cards{{gap:.5rem;margin:.7rem 0}}}}
+"""

@@ -49,7 +49,10 @@ def is_there(folder: Path, number: int) -> bool:
 def read(folder: Path, number: int) -> dict[str, Heard]:
     """Both splits as `evaluate` heard them. Raises DataError when that was not kept, or of another bundle."""
     if not is_there(folder, number):
-        raise DataError(f"{index(folder, number)}: not there, or of another bundle. Run: wakesmith evaluate {folder}")
+        raise DataError(
+            f"{index(folder, number)}: not there, or of another bundle. Delete {folder / 'evaluate'}, then run: "
+            f"wakesmith evaluate {folder}"
+        )
     told, made = _load(index(folder, number)), {}
     for split in SPLITS:
         made[split] = Heard(split)
