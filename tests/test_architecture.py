@@ -28,6 +28,7 @@ LEVELS = [
         "memory",
         "text",
         "tables",
+        "schema",
     },
     {"data", "importers", "voices", "runtime"},
     {"augment", "features"},

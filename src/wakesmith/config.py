@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
@@ -38,15 +39,24 @@ class PartSettings(Settings):
     name: str
 
 
-def span(least: float, most: float) -> AfterValidator:
+@dataclass(frozen=True, slots=True)
+class Span(AfterValidator):
+    """A check that tells what it allows."""
+
+    allowed: str
+
+
+def span(least: float, most: float) -> Span:
     """Mark of a field that holds the two ends of a range: `Annotated[list[float], span(0.5, 2)]`."""
+
+    allowed = f"two rising numbers from {least:g} to {most:g}"
 
     def checked(ends: Sequence[float]) -> Sequence[float]:
         if len(ends) != 2 or not least <= ends[0] <= ends[1] <= most:
-            raise ValueError(f"expected two rising numbers from {least:g} to {most:g}")
+            raise ValueError(f"expected {allowed}")
         return ends
 
-    return AfterValidator(checked)
+    return Span(checked, allowed)
 
 
 class PartOf:

@@ -18,9 +18,9 @@ LEAST_CLASSES = 3
 
 class SoftSettings(PartSettings):
     alpha: Alpha = 0.9
-    """Share of the teacher; the hard labels get the rest. 0 equals plain training."""
+    """Share of the teacher, 0 to 1; the hard labels get the rest. 0 equals plain training. Or a schedule: {start, end, shape}."""
     temperature: Temperature = 2.0
-    """Divides the logits of both sides."""
+    """Divides the logits of both sides; over 0. Or a schedule."""
     warm_up_steps: int = Field(default=50, ge=0)
 
 

@@ -35,15 +35,20 @@ class Recipe(Settings):
     language: str = "en"
     """espeak-ng's name of the language: en, en-gb, es, es-419 (docs/languages.md)."""
     seed: int = Field(default=1, ge=0)
+    """Of all that is drawn by chance; the same seed gives the same run."""
     speak: Speak = Speak()
     data: Prepare = Prepare()
     views: Views = Views()
     teacher: Teacher = Field(default_factory=lambda: part("teachers", "moonshine"))
+    """Whom the student imitates; an ensemble is one of them."""
     teach: Teach = Teach()
     label: Label = Label()
     features: Features = Field(default_factory=lambda: part("features", "log_mel"))
+    """What the student hears: the front-end."""
     student: Student = Field(default_factory=lambda: part("students", "ds_cnn"))
+    """The network that ships."""
     losses: list[Loss] = Field(default_factory=lambda: [part("losses", name) for name in ("cross_entropy", "kd", "embedding")])
+    """What training minimises: the sum of them."""
     train: Train = Train()
     export: Export = Field(default_factory=Export)
     evaluate: Evaluate = Evaluate()

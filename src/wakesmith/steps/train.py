@@ -34,11 +34,13 @@ class Settings(config.Settings):
     seed: int | None = None
     """Of initial weights and order; none: the run's. Views and answers stay as they are."""
     steps: int = Field(default=1500, ge=1)
+    """Of the optimiser."""
     batch: int = Field(default=64, ge=2)
     """Rows of one optimiser step, over all processes."""
     micro_batch: int = Field(default=0, ge=0, multiple_of=16)
     """Rows that pass through the student at once; 0: all of them, and fewer when memory runs out. Changes no result."""
     learning_rate: float = Field(default=2e-3, gt=0)
+    """Highest, after the warm-up; along a cosine it then falls to 0."""
     weight_decay: float = Field(default=0.01, ge=0)
     warm_up_share: float = Field(default=0.05, ge=0, lt=1)
     class_shares: list[float] = Field(default=[0.35, 0.08, 0.4, 0.17], min_length=len(LABELS), max_length=len(LABELS))
@@ -56,6 +58,7 @@ class Settings(config.Settings):
     band_gain: float = Field(default=0.4, ge=0)
     """Widest colouring, in units of the features: other microphones."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
+    """Of the running mean of the weights, which is what ships; 0: the last weights."""
     evaluations: int = Field(default=5, ge=1)
     """How often the dev set is looked at, and a checkpoint is kept."""
     log_every: int = Field(default=10, ge=1)

@@ -25,6 +25,7 @@ ORDER = ("shift", "speed", "context", "room", "babble", "noise", "band_limit", "
 
 class Settings(config.Settings):
     n_views: int = Field(default=8, ge=1, le=1000)
+    """Hearings of each train clip; time, disk and the teacher's work grow with it."""
     effects: list[Effect] = Field(default_factory=lambda: [part("augment", name) for name in ORDER])
     """In the order they are applied; the first cuts the view."""
     n_rooms: int = Field(default=240, ge=0)
