@@ -36,7 +36,7 @@ def examined(folder: Path, *sounds: tuple[str, np.ndarray], trust: bool = False,
     given = []
     for number, (kind, sound) in enumerate(sounds):
         audio.write(folder / f"{number}.wav", sound)
-        given.append(learn._read(folder / f"{number}.wav", kind))
+        given.append(learn.read(folder / f"{number}.wav", kind))
     learn.examine(recipe().model_copy(update={"learn": learn.Settings(**settings)}), folder, given, trust)
     return given
 
@@ -87,7 +87,7 @@ def test_silent_broken_and_repeated_files_are_set_aside_whatever_is_trusted(list
 
     assert silent.aside == "silent"
     assert "the same sound as" in again.aside
-    assert "broken.wav" in learn._read(listening / "broken.wav", MISS).aside
+    assert "broken.wav" in learn.read(listening / "broken.wav", MISS).aside
 
 
 def test_a_missed_phrase_ends_where_it_stands_out_of_the_noise(listening):
@@ -101,13 +101,26 @@ def test_a_missed_phrase_ends_where_it_stands_out_of_the_noise(listening):
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
 def test_a_file_that_judges_the_run_is_never_learned(tmp_path, split):
     audio.write(tmp_path / "a.wav", toned(80_000, 40_000))
-    one = learn._read(tmp_path / "a.wav", MISS)
+    one = learn.read(tmp_path / "a.wav", MISS)
     held = Recording("r", "/r.wav", "", "wake", "", "", "", 80_000, split)
     _rounds.store(tmp_path / "prepare", [held], [audio.to_int16(one.samples)], [])
 
     learn.keep_out(AudioStore.open(tmp_path / "prepare"), [one])
 
     assert one.aside == ("" if split == "train" else f"the same sound is in the run's {split}, which must not be learned")
+
+
+def test_a_sound_of_test_that_was_written_to_a_file_again_is_known_too(tmp_path):
+    sound = audio.to_int16(toned(80_000, 40_000))
+    _rounds.store(tmp_path / "prepare", [Recording("r", "/r.wav", "", "wake", "", "", "", 80_000, "test")], [sound], [])
+    store = AudioStore.open(tmp_path / "prepare")
+    audio.write(tmp_path / "a.wav", store.recording("r"))
+    one = learn.read(tmp_path / "a.wav", MISS)
+    assert not np.array_equal(audio.to_int16(one.samples), sound)
+
+    learn.keep_out(store, [one])
+
+    assert "the same sound is in the run's test" in one.aside
 
 
 def test_a_file_that_was_set_aside_may_be_learned_later(tmp_path):
@@ -219,7 +232,7 @@ def test_a_phrase_among_the_false_wakes_is_set_aside_unless_trusted(run, tmp_pat
 def test_an_interrupted_round_of_own_files_is_finished_by_the_same_command(run, tmp_path):
     wakes, _ = own_files(tmp_path, n=1)
     recipe = of(run)
-    given = [learn._read(path, kind) for path, kind in learn._files(wakes, None)]
+    given = [learn.read(path, kind) for path, kind in learn._files(wakes, None)]
     learn.examine(recipe, run, given, trust=True)
     one = _feedback.begin(recipe, Run.open(run), "learn")
     n_clips = learn.write(one.folder / "prepare", "swoop", given)

@@ -43,9 +43,10 @@ def ticks(high: float, most: int = 6) -> list[float]:
     return [step * i for i in range(int(high / step * (1 + 1e-9)) + 1)]
 
 
-def legend(names: Iterable[tuple[str, str]]) -> str:
-    """(name, colour) -> a line that wraps on a phone."""
-    shown = (f"<span><i style='background:{colour}'></i>{escape.escape(name)}</span>" for name, colour in names)
+def legend(names: Iterable[tuple[str, str]], marks: Iterable[tuple[str, str]] = ()) -> str:
+    """(name, colour) of lines, and of points -> a line that wraps on a phone."""
+    shown = [f"<span><i style='background:{colour}'></i>{escape.escape(name)}</span>" for name, colour in names]
+    shown += [f"<span><i class=dot style='border-color:{colour}'></i>{escape.escape(name)}</span>" for name, colour in marks]
     return f"<p class=legend>{''.join(shown)}</p>"
 
 
@@ -91,8 +92,8 @@ def trade_off(curves: list[Curve], marks: Iterable[Mark] = ()) -> str:
     note += "The shade is the 95 % interval of the misses" + ("; a cross is an operating point with both." if marks else ".")
     title = "Misses over false accepts per hour"
     svg = f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{title}'>{''.join(parts)}</svg>"
-    names = [(one.name, one.colour) for one, _ in drawn] + [(mark.name, mark.colour) for mark in marks if mark.name]
-    return f"{legend(names)}{svg}<p class=soft>{escape.escape(note)}</p>"
+    keys = legend([(one.name, one.colour) for one, _ in drawn], [(mark.name, mark.colour) for mark in marks])
+    return f"{keys}{svg}<p class=soft>{escape.escape(note)}</p>"
 
 
 def _cross(mark: Mark, x: Any, y: Any) -> str:

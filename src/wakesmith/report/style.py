@@ -28,6 +28,7 @@ svg text{fill:var(--soft);font:13px system-ui,sans-serif}
 .legend{display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;font-size:.93rem;margin:.6rem 0 0;break-after:avoid}
 .legend i{display:inline-block;width:1.4em;height:.28em;border-radius:2px;margin-right:.45em;vertical-align:middle;
   print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.legend i.dot{width:.8em;height:.8em;border:3px solid;border-radius:50%}
 .warn{border-left:4px solid var(--b);padding:.3rem .8rem;background:var(--panel)}
 @media(min-width:70rem){.pair{display:grid;grid-template-columns:1fr 1fr;gap:2rem;align-items:start}}
 @media(max-width:40rem){svg text{font-size:16px} table{font-size:.8rem} th,td{padding-right:.5rem}}

@@ -1,0 +1,29 @@
+"""Plots and tables of the report inside the page: HTML in, HTML out that follows the page's light or dark."""
+
+from __future__ import annotations
+
+from wakesmith.report.style import DARK, LIGHT, PARTS
+
+STYLE = f"""<style>.ws{{--ink:var(--body-text-color);--soft:#56606c;--paper:var(--body-background-fill);
+--line:var(--border-color-primary);--panel:var(--background-fill-secondary);color:var(--ink);{LIGHT};{PARTS}
+h3{{font-size:1.05rem;font-weight:600;margin:1rem 0 .3rem}} p{{margin:.4rem 0}} table,thead,tbody,tr{{border:0!important}}
+th,td{{border:0 solid var(--line)!important;border-bottom-width:1px!important;background:none!important;
+padding:.35rem .8rem .35rem 0!important;font:inherit!important}} th{{color:var(--soft)!important;font-weight:600!important}}
+.now b{{font-size:1.35rem}} .card{{margin:0}} .dense table{{font-size:.85rem}} .pair{{display:block}}
+.cards{{margin:.6rem 0;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr))}}
+@media(min-width:60rem){{.pair{{display:grid;grid-template-columns:1fr 1fr;gap:2rem}}}}}}
+.dark .ws{{--soft:#a3adb9;{DARK}}}</style>"""
+"""gradio gives tables a look of its own, which must not win."""
+
+
+def framed(*parts: str) -> str:
+    return f"{STYLE}<div class=ws>{''.join(parts)}</div>"
+
+
+def message(text: str) -> str:
+    """What to do, where there is nothing to show; Markdown's backticks alone are kept, as code."""
+    import html
+
+    pieces = html.escape(text).split("`")
+    shown = "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))
+    return framed(f"<p class=warn role=status>{shown}</p>")

@@ -1,0 +1,62 @@
+"""Compare: runs in a table, and what their configurations have otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from wakesmith.errors import WakesmithError
+from wakesmith.report.page import html_table
+from wakesmith.web import _compared, _looks, _runs
+from wakesmith.web._told import told
+
+TITLE = "Compare"
+NO_RUN = "There is no run yet. Forge one in the tab Forge; it appears here when it was evaluated."
+
+
+def build(runs: Path, run: gr.Dropdown) -> None:
+    """The tab."""
+    chosen = gr.Dropdown(label="Runs to compare", multiselect=True, choices=[], value=[], interactive=True, elem_id="compared")
+    table = gr.HTML(_looks.message(NO_RUN), elem_id="compare-table")
+    differ = gr.HTML(elem_id="differences")
+
+    def found(name: str | None, before: list[str]) -> gr.Dropdown:
+        names = _runs.names(runs)
+        kept = [one for one in before or [] if one in names] or names
+        return gr.Dropdown(choices=names, value=kept)
+
+    def shown(names: list[str]) -> tuple[str, str]:
+        if not names:
+            return _looks.message(NO_RUN if not _runs.names(runs) else "Choose the runs to compare above."), ""
+        folders = [_runs.folder(runs, name) for name in names]
+        return _table(folders), _differences(folders)
+
+    run.change(found, [run, chosen], chosen, show_progress="hidden")
+    chosen.change(told(shown), chosen, [table, differ], show_progress="hidden")
+
+
+def _table(folders: list[Path]) -> str:
+    rows, waiting = [], []
+    for folder in folders:
+        try:
+            rows += _compared.rows(folder)
+        except WakesmithError as error:
+            waiting.append(_looks.message(str(error)))
+    note = (
+        "<p class=soft>Of test, at the threshold that each run ships. In brackets: 95 % intervals; those of all conditions "
+        "count each phrase once a condition. Runs with other test recordings compare no further than their data do.</p>"
+    )
+    return (
+        _looks.framed(f"<div class=dense>{html_table([_compared.HEAD, *rows])}</div>", note, *waiting)
+        if rows
+        else "".join(waiting)
+    )
+
+
+def _differences(folders: list[Path]) -> str:
+    if len(folders) < 2:
+        return _looks.message("Choose a second run to see what their configurations have otherwise.")
+    rows = _compared.differences(folders)
+    table = html_table(rows) if len(rows) > 1 else "<p>None: the configurations are the same.</p>"
+    return _looks.framed("<h3>Differences of the configurations</h3>", table)
