@@ -5,7 +5,7 @@ DEMO := runs/demo
 # A process a core with one thread each: two threads of two programs on two cores would wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-.PHONY: demo test test-all check clean
+.PHONY: demo test test-all check docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test      quick tests"
 	@echo "make test-all  with the slow tier: end-to-end and real data"
 	@echo "make check     format, lint, types, quick tests"
+	@echo "make docs      the documents as a site, in site/"
 
 $(VENV)/ready: pyproject.toml constraints/py311.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,5 +39,10 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 	$(PYTEST) -m "not slow"
 
+# The theme's team prints news of its own on every build; a warning of ours stops the build all the same.
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site: site/index.html"
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site
