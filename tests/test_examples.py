@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+import yaml
 
 from tests import test_detector, tone_bundle
 from tests.tone_bundle import tone
 from wakesmith import Detector, audio
 from wakesmith.cli import app
+from wakesmith.config import merge, read_yaml
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BROWSER = EXAMPLES / "browser"
@@ -304,3 +306,103 @@ def test_the_page_tells_when_the_files_are_of_two_bundles(site: Path, bundle: Pa
         assert "Take both files of one bundle" in page.inner_text("#told")
         page.set_input_files("#files", [bundle / "model.onnx"])
         page.locator("#told", has_text="Choose it and the model together").wait_for()
+
+
+# Training: the tiny run of sweeps and beats stands for the reader's own
+
+
+def ran(*words: object, **environment: str) -> str:
+    """Standard output of a program that ends well."""
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=False, env={**os.environ, **environment}, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_evaluation_example_counts_misses_and_false_wakes(bundle: Path, tmp_path: Path):
+    for name, hz in (("phrases", 1_000), ("others", 2_000)):
+        (tmp_path / name).mkdir()
+        audio.write(tmp_path / name / "a.wav", tone(hz, 0.5, 0.4, 2.0))
+    audio.write(tmp_path / "phrases" / "missed.wav", tone(2_000, 0.5, 0.4, 2.0))
+    told = ran(sys.executable, EXAMPLES / "evaluate.py", bundle, tmp_path / "phrases", tmp_path / "others").splitlines()
+
+    assert told[0].startswith("missed 1 of 2 phrases: ")
+    assert told[1].startswith("0 false wakes in 0.00 h: 0.00 to ")
+
+
+@pytest.mark.slow
+def test_the_distillation_example_compares_the_student_with_and_without_a_teacher(run: Path, forged: Path):
+    recipe = read_yaml(run / "config.yaml")
+    recipe = merge(recipe, {"train": {"steps": 20}, "teacher": recipe["teacher"]})
+    (run / "config.yaml").write_text(yaml.safe_dump(recipe))
+    told = ran(sys.executable, EXAMPLES / "train_with_distillation.py", run, f"whisper:{forged.parent / 'whisper'}", 1)
+
+    rows = [line.split(" | ")[0].strip("| ") for line in told.splitlines() if line.startswith("| ")]
+    assert rows == ["teacher", "none", "labels and teacher", "softer answers", "without the embedding"]
+
+
+@pytest.mark.slow
+def test_the_checkpoint_example_teaches_with_weights_of_ones_own(run: Path, tmp_path: Path):
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModel
+
+    from tests import tiny_encoders
+    from wakesmith.steps import _recipe, forge
+
+    folders = [tiny_encoders.save("wav2vec2", tmp_path / name) for name in ("first", "second")]
+    tuned = AutoModel.from_pretrained(folders[1])
+    with torch.no_grad():
+        for weight in tuned.parameters():
+            weight.add_(0.1)
+    tuned.save_pretrained(folders[1])
+    ran(sys.executable, EXAMPLES / "own_teacher_checkpoint" / "save.py", tmp_path / "mine.safetensors", *folders)
+    one, mean = (load_file(path) for path in (folders[0] / "model.safetensors", tmp_path / "mine.safetensors"))
+
+    own = read_yaml(EXAMPLES / "own_teacher_checkpoint" / "teacher.yaml")
+    here = {"teacher": {"path": str(folders[0]), "checkpoint": str(tmp_path / "mine.safetensors")}, "teach": {"gate": "off"}}
+    recipe = _recipe.load(merge(merge(read_yaml(run / "config.yaml"), own), here))
+    made = {checkpoint: taught(recipe, run, checkpoint) for checkpoint in (recipe.teacher.checkpoint, "")}
+    forge.one(recipe, run, "teach")
+
+    name = "encoder.layers.0.final_layer_norm.weight"
+    assert mean[name] == pytest.approx(one[name] + 0.05, abs=1e-5)
+    assert made[recipe.teacher.checkpoint] != made[""]
+
+
+def taught(recipe, run: Path, checkpoint: str) -> str:
+    """Fingerprint of the encoder that taught."""
+    from wakesmith.steps import forge
+
+    teacher = recipe.teacher.model_copy(update={"checkpoint": checkpoint})
+    forge.one(recipe.model_copy(update={"teacher": teacher}), run, "teach")
+    return json.loads((run / "teach" / "card.json").read_text())["encoder_fingerprint"]
+
+
+@pytest.mark.slow
+def test_the_student_example_is_installed_trained_and_exported(run: Path, tmp_path: Path):
+    source = shutil.copytree(EXAMPLES / "own_student", tmp_path / "own_student")
+    install = (
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--target",
+        tmp_path / "here",
+        source,
+    )
+    ran(sys.executable, *install)
+    command = (sys.executable, "-m", "wakesmith.cli")
+    student = yaml.safe_dump(read_yaml(source / "student.yaml")["student"], default_flow_style=True).strip()
+    chosen = ("--set", f"student={student}", "--set", "train.steps=20")
+    students = json.loads(ran(*command, "parts", "students", "--json", PYTHONPATH=str(tmp_path / "here")))
+    for step in ("train", "export", "evaluate"):
+        ran(*command, step, run, *chosen, PYTHONPATH=str(tmp_path / "here"))
+
+    assert "narrow" in [one["student"] for one in students]
+    assert json.loads((run / "bundle" / "card.json").read_text())["student"]["name"] == "narrow"
+    assert (run / "evaluate" / "report.html").exists()
