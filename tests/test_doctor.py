@@ -44,6 +44,14 @@ def test_a_package_that_is_not_installed_is_named_with_its_command(monkeypatch):
     assert not doctor.can_forge(list(found.values()))
 
 
+def test_a_voice_without_its_package_names_the_command_that_its_error_names(monkeypatch):
+    monkeypatch.setattr("wakesmith.voices._base.find_spec", lambda module: None)
+    hibari = doctor._part("voices", "hibari")
+
+    assert (hibari.state, hibari.way) == ("optional", "pip install hibari-tts")
+    assert hibari.told == "voices: 'hibari' needs the package hibari-tts."
+
+
 def test_where_no_voice_is_ready_forge_cannot_run():
     one = doctor.Check("voice", "piper", "optional", "not told its file")
 

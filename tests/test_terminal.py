@@ -137,6 +137,19 @@ def test_exit_codes_are_those_of_the_reference(command: list[str], code: int, to
     assert "\x1b" not in done.stderr
 
 
+def test_a_package_that_is_missing_is_one_line_and_a_bug_is_not(capsys):
+    def needs() -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    def broken() -> None:
+        raise ModuleNotFoundError("No module named 'wakesmith.gone'", name="wakesmith.gone")
+
+    assert guarded(needs) == 2
+    assert "torch. Install it: pip install 'wakesmith[all]'" in capsys.readouterr().err
+    with pytest.raises(ModuleNotFoundError):
+        guarded(broken)
+
+
 @pytest.mark.slow
 def test_every_command_about_a_run_speaks_json(capsys, run: Path, tmp_path: Path):
     told = {step: json.loads(printed(capsys, step, run, "--json")[1]) for step in STEPS}

@@ -35,6 +35,12 @@ def guarded(command: Callable[..., Any]) -> int:
             raise
         typer.echo("wakesmith: interrupted. The same command goes on from here.", err=True)
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "wakesmith":
+            raise
+        way = "Install it: pip install 'wakesmith[all]'; what is missing for what: wakesmith doctor"
+        typer.echo(f"wakesmith: this needs the package {error.name}. {way}", err=True)
+        return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise

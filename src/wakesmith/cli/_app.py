@@ -9,7 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Wakesmith forges wake words.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    help="Wakesmith forges wake words.",
+)  # fmt: skip
 
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting, as in --set student.width=48. May be repeated.")

@@ -160,14 +160,15 @@ def _part(kind: str, name: str) -> Check:
         extra = "tts" if kind == "voices" else "train"
         return Check(area, name, "optional", f"the package {error.name} is not installed", f"pip install 'wakesmith[{extra}]'")
     except WakesmithError as error:
-        return Check(area, name, "optional", str(error), _named(kind, name, "path"))
+        told, _, command = str(error).partition(" Install it: ")
+        return Check(area, name, "optional", told, command or _named(kind, name, "path"))
     return Check(area, name, "ok", hub or "ready")
 
 
 def _named(kind: str, name: str, key: str) -> str:
     """The option that gives a part what it lacks."""
     if kind == "teachers" and name != "ensemble":
-        return f"--teacher {name}:FOLDER"
+        return f"--teacher {name}:{'FILE' if name == 'onnx_encoder' else 'FOLDER'}"
     return {"kokoro": "--kokoro FOLDER", "ensemble": "--teacher ONE+OTHER"}.get(
         name, f"speak.voices: [{{name: {name}, {key}: ...}}]"
     )
