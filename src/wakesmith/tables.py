@@ -37,7 +37,8 @@ def ruled(rows: Sequence[Row]) -> list[str]:
         table.add_row(*map(Text, row))
     console = Console(file=io.StringIO(), force_terminal=True, width=shutil.get_terminal_size().columns)
     console.print(table)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    shown = console.file.getvalue().strip("\n")  # type: ignore[attr-defined]
+    return [line.rstrip() for line in shown.splitlines() if line.strip()]
 
 
 def for_stdout(elsewhere: Look = aligned) -> Look:
