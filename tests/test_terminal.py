@@ -100,6 +100,15 @@ def test_commands_about_a_bundle_and_parts_speak_json(capsys, bundle: Path, take
     assert code == 1
 
 
+def test_every_command_that_finds_something_out_takes_json():
+    import typer
+
+    told = {name for name, one in typer.main.get_command(app).commands.items() if any("--json" in p.opts for p in one.params)}
+    silent = {"say", "serve", "ui"}  # a file is written, a server runs
+
+    assert typer.main.get_command(app).commands.keys() - told <= silent
+
+
 def test_json_of_recording_is_of_its_check(capsys, tmp_path: Path):
     assert guarded(lambda: app(["record", str(tmp_path), "--json"], standalone_mode=False)) == 2
     assert "--check" in capsys.readouterr().err
