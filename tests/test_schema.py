@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from wakesmith import config, registry, schema
+from wakesmith import bundle, config, registry, schema
 from wakesmith.config import Settings
 from wakesmith.steps._recipe import Recipe
 
@@ -56,3 +56,15 @@ def test_each_key_of_the_recipe_is_one_that_set_takes():
         for word in key.path.split("."):
             assert word in here
             here = here[word]
+
+
+def test_each_key_of_a_run_and_of_its_parts_says_what_it_does():
+    models = [registry.load(kind, name).Config for kind in registry.KINDS for name in registry.names(kind) if name != "onnx_int8"]
+
+    assert [f"{model.__module__} {key.path}" for model in (Recipe, *models) for key in schema.keys(model) if not key.text] == []
+
+
+def test_each_key_of_the_card_says_what_it_is():
+    models = (bundle.Card, bundle.Phrase, bundle.OperatingPoint, bundle.Measured, bundle.Misses, bundle.Rate, bundle.Source)
+
+    assert [f"{model.__name__} {key.path}" for model in models for key in schema.keys(model) if not key.text] == []

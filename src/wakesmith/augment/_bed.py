@@ -16,8 +16,11 @@ from wakesmith.data.records import Clip
 class BedSettings(PartSettings):
     RISING: ClassVar[tuple[tuple[str, str], ...]] = (("least_snr_db", "most_snr_db"),)
     probability: float = Field(default=0.5, ge=0, le=1)
+    """Of a view to get it."""
     least_snr_db: float = 0.0
+    """Loudest bed: so far the speech lies over it."""
     most_snr_db: float = 25.0
+    """Softest bed."""
 
 
 class Bed:

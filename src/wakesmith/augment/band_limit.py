@@ -14,9 +14,11 @@ from wakesmith.data.records import Clip
 class Config(PartSettings):
     name: str = "band_limit"
     tilt_probability: float = Field(default=0.4, ge=0, le=1)
+    """Of a spectrum that falls or rises evenly."""
     most_tilt_db: float = Field(default=10.0, ge=0)
     """Difference between 100 Hz and 8 kHz, at the most, to either side."""
     band_probability: float = Field(default=0.12, ge=0, le=1)
+    """Of a narrow band: from 80 to 400 Hz up to 3 to 6.5 kHz."""
 
 
 class BandLimit:

@@ -21,12 +21,15 @@ class Config(PartSettings):
     name: str = "codec"
     RISING = (("least_kbps", "most_kbps"),)
     telephone_probability: float = Field(default=0.1, ge=0, le=1)
+    """Of the sound of a telephone."""
     mp3_probability: float = Field(default=0.1, ge=0, le=1)
+    """Of MP3."""
     opus_probability: float = Field(default=0.05, ge=0, le=1)
     """Opus takes some five times as long as MP3."""
     least_kbps: float = Field(default=8.0, ge=6, le=256)
     """Of Opus. MP3 draws among qualities that make 22 to 37 kbit/s of speech."""
     most_kbps: float = Field(default=32.0, ge=6, le=256)
+    """Of Opus, at the most."""
 
 
 class Codec:

@@ -16,7 +16,9 @@ FADE = SAMPLE_RATE_HZ // 50
 class Config(PartSettings):
     name: str = "context"
     probability: float = Field(default=0.4, ge=0, le=1)
+    """Of other speech before the phrase."""
     most_gap_ms: int = Field(default=250, ge=0)
+    """Longest pause between the two."""
 
 
 class Context:

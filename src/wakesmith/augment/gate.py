@@ -19,9 +19,11 @@ class Config(PartSettings):
     name: str = "gate"
     RISING = (("least_threshold_db", "most_threshold_db"),)
     probability: float = Field(default=0.25, ge=0, le=1)
+    """Of a view to pass a noise gate."""
     least_threshold_db: float = Field(default=20.0, ge=0)
     """The gate closes on frames so far under the loudest one; the least takes the most away."""
     most_threshold_db: float = Field(default=45.0, ge=0)
+    """The most takes the least away."""
     most_hold_ms: float = Field(default=250.0, ge=0)
     """How long it stays open after the last loud frame."""
     most_release_ms: float = Field(default=200.0, ge=0)

@@ -15,9 +15,13 @@ class Config(PartSettings):
     name: str = "level"
     RISING = (("least_peak_dbfs", "most_peak_dbfs"),)
     least_peak_dbfs: float = Field(default=-32.0, le=0)
+    """Softest view: its loudest sample."""
     most_peak_dbfs: float = Field(default=-1.0, le=0)
+    """Loudest view."""
     clipping_probability: float = Field(default=0.05, ge=0, le=1)
+    """Of a view that is clipped."""
     most_clipping_db: float = Field(default=12.0, ge=0)
+    """How far over full scale it was, at the most."""
 
 
 class Level:

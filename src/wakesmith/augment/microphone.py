@@ -21,11 +21,13 @@ PADDING = SAMPLE_RATE_HZ // 10  # so that what a sharp cut rings does not come r
 class Config(PartSettings):
     name: str = "microphone"
     probability: float = Field(default=0.5, ge=0, le=1)
+    """Of a view to be heard by a drawn microphone."""
     most_tilt_db: float = Field(default=8.0, ge=0)
     """Difference between 62 Hz and 8 kHz, at the most, to either side."""
     most_ripple_db: float = Field(default=4.0, ge=0)
     """Of a smooth random curve, at the most, to either side."""
     most_resonances: int = Field(default=3, ge=0)
+    """Peaks and dips, at the most."""
     most_resonance_db: float = Field(default=10.0, ge=0)
     """Height of a peak; a dip has half of it."""
     low_cut_probability: float = Field(default=0.5, ge=0, le=1)

@@ -15,6 +15,7 @@ from wakesmith.data.records import Clip
 class Config(PartSettings):
     name: str = "room"
     probability: float = Field(default=0.55, ge=0, le=1)
+    """Of a view to be heard in a room."""
 
 
 class Room:

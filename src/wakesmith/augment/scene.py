@@ -21,7 +21,9 @@ class Config(BedSettings):
     probability: float = Field(default=0.35, ge=0, le=1)
     """Of other talkers; clips of noise stay without voices."""
     room_probability: float = Field(default=0.55, ge=0, le=1)
+    """Of all talkers to be in a room, the same one."""
     least_talkers: int = Field(default=1, ge=1)
+    """Fewest other talkers."""
     most_talkers: int = Field(default=12, ge=1)
     """Few are drawn more often than many: one is as likely as two or three together."""
     spread_db: float = Field(default=12.0, ge=0)

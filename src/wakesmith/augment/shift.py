@@ -20,6 +20,7 @@ class Config(PartSettings):
     least_ms: int = Field(default=50, ge=0)
     """Shortest time from the end of the phrase to the end of the view."""
     most_ms: int = Field(default=350, ge=0, le=1000)
+    """Longest time."""
 
 
 class Shift:

@@ -14,7 +14,9 @@ from wakesmith.data.records import Clip
 class Config(PartSettings):
     name: str = "speed"
     probability: float = Field(default=0.5, ge=0, le=1)
+    """Of a view to be played faster or slower."""
     most_percent: float = Field(default=12.0, gt=0, lt=50)
+    """By how much, at the most; pitch and tempo move together."""
 
 
 class Speed:

@@ -26,6 +26,7 @@ WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)).astype(np.fl
 class Config(PartSettings):
     name: str = "voice"
     probability: float = Field(default=0.5, ge=0, le=1)
+    """Of a view to get another tempo and pitch."""
     most_tempo_percent: float = Field(default=12.0, ge=0, lt=50)
     """Faster or slower by so much at the most."""
     most_pitch_percent: float = Field(default=10.0, ge=0, lt=50)

@@ -22,6 +22,7 @@ CHECK_STEPS = 30
 class Config(PartSettings):
     name: str = "onnx"
     opset: Annotated[int, Field(ge=18, le=20)] = 18
+    """Version of ONNX's operators."""
     tolerance: Annotated[float, Field(gt=0.0)] = 1e-4
     """Largest difference to the student's scores."""
 

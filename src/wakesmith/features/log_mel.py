@@ -26,13 +26,17 @@ BIN_HZ = SAMPLE_RATE_HZ / WINDOW_SAMPLES  # 40 Hz
 class Config(PartSettings):
     name: str = "log_mel"
     n_mels: Annotated[int, Field(ge=8, le=80)] = 40
+    """Bands of a frame."""
     low_hz: Annotated[float, Field(ge=BIN_HZ / 2)] = 60.0
+    """Lower end of the lowest band."""
     high_hz: Annotated[float, Field(le=SAMPLE_RATE_HZ / 2)] = 7600.0
+    """Upper end of the highest band."""
     floor: Annotated[float, Field(gt=0.0)] = 1e-5
     """Power of a band that counts as silence: white noise of about -72 dB of full scale."""
     mean: float = -5.0
     """Of the log power; with `spread` it brings recordings of speech and noise to about mean 0 and deviation 1."""
     spread: Annotated[float, Field(gt=0.0)] = 4.0
+    """Deviation of the log power, which it is divided by."""
 
     @model_validator(mode="after")
     def _check(self) -> Config:

@@ -34,6 +34,7 @@ class Config(PartSettings):
     text: str = ""
     """What is said in every file, where it is one phrase."""
     licence: str = "unknown"
+    """Of all its files."""
 
     _label = field_validator("label")(check_label)
     _labels = field_validator("labels")(check_labels)

@@ -13,6 +13,7 @@ class EmbeddingSettings(PartSettings):
     weight: float = Field(default=0.5, ge=0.0)
     """Beside the logits' losses: it takes nothing from the hard labels."""
     warm_up_steps: int = Field(default=50, ge=0)
+    """Steps over which the weight rises from 0."""
 
 
 class EmbeddingLoss(Loss):

@@ -22,6 +22,7 @@ class SoftSettings(PartSettings):
     temperature: Temperature = 2.0
     """Divides the logits of both sides; over 0. Or a schedule."""
     warm_up_steps: int = Field(default=50, ge=0)
+    """Steps over which alpha rises from 0."""
 
 
 class SoftLoss(Loss):

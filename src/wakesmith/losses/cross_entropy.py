@@ -15,6 +15,7 @@ NEEDS_TEACHER = False
 class Config(PartSettings):
     name: str = "cross_entropy"
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of each label that is spread over the other classes."""
 
 
 class CrossEntropy(HardLoss):

@@ -18,6 +18,7 @@ NEEDS_TEACHER = False
 class Config(PartSettings):
     name: str = "focal"
     gamma: float = Field(default=2.0, ge=0.0)
+    """How little the rows that are learned already count; 0: cross-entropy."""
 
 
 class Focal(HardLoss):

@@ -21,6 +21,7 @@ FLOOR = 1e-8  # of a squared distance: rows nearer than this have no distance an
 class Config(EmbeddingSettings):
     name: str = "relation"
     distance_weight: float = Field(default=1.0, ge=0.0)
+    """Of the distances between two rows."""
     angle_weight: float = Field(default=2.0, ge=0.0)
     """Twice that of the distance in the paper."""
 

@@ -26,6 +26,7 @@ class Settings(config.Settings):
     target_fa_per_hour: float = Field(default=0.5, gt=0)
     """The shipped threshold is the lowest that dev allows at this rate."""
     snrs_db: list[float] = [20.0, 10.0, 5.0, 0.0]
+    """Phrase over bed, in each of the beds."""
     beds: list[Literal["noise", "babble", "music"]] = ["noise", "babble", "music"]
     """Those that the run has. Music is recordings of noise whose text is `music`."""
     room_snr_db: float = 10.0
@@ -39,8 +40,11 @@ class Settings(config.Settings):
     threshold_floor: float = Field(default=0.2, ge=0.01, le=0.99)
     """Least threshold: an hour of dev audio without an event says little about the next hundred."""
     max_positives: int = Field(default=600, ge=1)
+    """At most so many phrases of a split, drawn by chance."""
     max_dev_hours: float = Field(default=2.0, gt=0)
+    """At most so much other speech and noise in dev."""
     max_test_hours: float = Field(default=4.0, gt=0)
+    """The same in test."""
     gap_s: Annotated[list[float], config.span(0, 60)] = [1.5, 2.5]
     """Least and most silence before each phrase."""
     patience_s: float = Field(default=1.0, gt=0)

@@ -38,7 +38,9 @@ class Settings(config.Settings):
     sources: list[Source] = []
     """Recordings beside the spoken ones."""
     dev_share: float = Field(default=0.15, gt=0, lt=0.5)
+    """Part of the speakers, voices and sources that choose the threshold."""
     test_share: float = Field(default=0.15, gt=0, lt=0.5)
+    """Part of them that the report is about."""
     silence_dbfs: float = -60.0
     """A clip of other speech or noise whose loudest 50 ms lie under this is left out."""
     shortest_s: float = Field(default=0.15, gt=0)
@@ -50,6 +52,7 @@ class Settings(config.Settings):
     partial_share: float = Field(default=0.0, ge=0, le=1)
     """For such a part of the train recordings of the phrase, its beginning alone (30 to 60 % of it) is a near miss."""
     most_clips_per_recording: int = Field(default=200, ge=1)
+    """At most so many clips of one recording, drawn by chance."""
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Likeness of two waveforms, 0..1, from which recordings in different splits count as one."""
     n_generated: int = Field(default=150, ge=0)

@@ -36,12 +36,17 @@ class Settings(config.Settings):
     """At most so many training views, drawn evenly over the classes: a bound on time and disk."""
     head: HeadSettings = HeadSettings()
     epochs: int = Field(default=12, ge=1)
+    """At most so many passes of the head over its encodings."""
     patience: int = Field(default=4, ge=1)
     """Epochs without a better dev loss after which training stops."""
     batch_size: int = Field(default=64, ge=2)
+    """Encodings of one step of the head."""
     lr: float = Field(default=2e-3, gt=0.0)
+    """Learning rate of the head."""
     weight_decay: float = Field(default=0.1, ge=0.0)
+    """Of the head."""
     label_smoothing: float = Field(default=0.05, ge=0.0, lt=0.5)
+    """Share of each label that is spread over the other classes: a head that is never quite sure is calibrated better."""
     tune: Tuning = Tuning()
     """Stage two: the encoder learns too."""
     gate: Annotated[Literal["error", "warn", "off"], BeforeValidator(lambda value: "off" if value is False else value)] = "error"

@@ -42,7 +42,9 @@ class Settings(config.Settings):
     learning_rate: float = Field(default=2e-3, gt=0)
     """Highest, after the warm-up; along a cosine it then falls to 0."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Of the student and what the losses learn."""
     warm_up_share: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps over which the rate rises."""
     class_shares: list[float] = Field(default=[0.35, 0.08, 0.4, 0.17], min_length=len(LABELS), max_length=len(LABELS))
     """Share of each class in a batch: wake (spread evenly over several phrases), near miss, speech, noise."""
     unlabelled_share: float = Field(default=0.3, ge=0, lt=1)

@@ -67,13 +67,16 @@ class TorchSettings(PartSettings):
     path: str = ""
     """A folder with config.json and model.safetensors (or pytorch_model.bin); empty: `hub_id` is used."""
     hub_id: str
+    """A model of the Hugging Face hub, as OWNER/NAME; fetched once."""
     revision: str = "main"
+    """Branch, tag or commit of it."""
     checkpoint: str = ""
     """Weights of the encoder in place of those of the folder: a safetensors or torch file, or another folder."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """The half ones are faster on a GPU; bfloat16 on a processor with AMX or AVX512-BF16 too, with AVX2 alone it took five times
     as long. A clip whose answer overflows is heard again in float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the encoder runs; auto: a GPU where there is one."""
     licence: str = ""
     """Licence of the weights; empty: what is known of `hub_id`."""
 

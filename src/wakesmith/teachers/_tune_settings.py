@@ -27,6 +27,7 @@ class Tuning(config.Settings):
     warm_up_share: float = Field(default=0.1, ge=0.0, le=1.0)
     """Share of the steps over which the rates rise; along a cosine they then fall to 0."""
     weight_decay: float = Field(default=0.01, ge=0.0)
+    """Of the encoder and the head."""
     evaluate_every: int = Field(default=100, ge=1)
     """Steps between two looks at dev, each of which leaves a checkpoint."""
     patience: int = Field(default=5, ge=1)

@@ -47,6 +47,7 @@ class Config(PartSettings):
     min_samples: int = Field(default=8_000, ge=1)
     """The shortest clip it hears, in samples at 16 kHz; tried when the file is loaded."""
     licence: str = "as the source says"
+    """Of the file."""
 
 
 class OnnxEncoder:
