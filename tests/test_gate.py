@@ -239,10 +239,6 @@ def test_check_ends_with_1_where_the_gate_is_closed(taught, tmp_path):
     assert "calibration error" not in wakesmith("teach", tmp_path, "--check", "--set", "teach.max_ece=1.0").stdout
 
 
-def test_json_without_check_is_refused(taught):
-    assert "Give both" in str(wakesmith("teach", taught, "--json").exception)
-
-
 @pytest.mark.slow
 def test_check_of_a_teacher_that_was_kept_out_shows_why(whisper, tmp_path):  # noqa: F811
     make_run(tmp_path, shuffled=True)
