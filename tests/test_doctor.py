@@ -80,3 +80,16 @@ def test_neither_torch_nor_a_teacher_is_loaded():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == []
+
+
+def test_a_gpu_that_torch_cannot_use_is_told_with_its_way(monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    if doctor._cuda().state == "ok":
+        pytest.skip("this torch uses the GPU")
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = doctor._cuda()
+
+    assert (found.state, found.told) == ("optional", "there is a GPU, but no torch that uses it")
+    assert "pip install" in found.way
