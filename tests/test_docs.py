@@ -303,6 +303,13 @@ def test_the_texts_of_the_troubleshooting_are_those_of_the_program():
                 assert piece.strip() in printed(), text
 
 
+def test_the_licences_of_voices_are_those_that_cards_name():
+    rows = re.findall(r"^\| (espeak|hibari|kokoro) \| [^|]+ \| ([^|]+) \|$", docs_parts.prose(DOCS / "licences.md"), re.M)
+
+    assert len(rows) == 3
+    assert all(f'licence = "{told}"' in (ROOT / "src" / "wakesmith" / "voices" / f"{name}.py").read_text() for name, told in rows)
+
+
 # Pages that are made from the code
 
 
