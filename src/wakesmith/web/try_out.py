@@ -1,0 +1,13 @@
+"""The tab of that name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+TITLE = "Try"
+
+
+def build(runs: Path, run: gr.Dropdown) -> None:
+    gr.Markdown("")
