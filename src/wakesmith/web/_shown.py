@@ -84,8 +84,8 @@ def _curve(name: str, judged: dict[str, Any], colour: str) -> Curve:
 
 def _clip_by_clip(side: str, card: dict[str, Any] | None, colour: str) -> Mark | None:
     """A teacher's or student's misses on single clips of dev; none where they were not measured."""
-    dev = (card or {}).get("dev")
-    if not dev:
+    dev = (card or {}).get("dev", {})
+    if "fa_per_hour" not in dev:
         return None
     rate = dict.fromkeys(("per_hour", "low", "high"), dev["fa_per_hour"])
     return Mark(f"{side}, clip by clip on dev", rate, dict.fromkeys(("frr", "low", "high"), dev["frr"]), colour)

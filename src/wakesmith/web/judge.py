@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import gradio as gr
 from wakesmith.audio import SAMPLE_RATE_HZ, to_int16
 from wakesmith.errors import WakesmithError
 from wakesmith.report import of_phrases
+from wakesmith.report.page import html_table
 from wakesmith.web import _feedback, _figures, _judged, _looks, _pictures, _runs, _shown
 from wakesmith.web._told import told
 
@@ -134,7 +136,7 @@ class _Mistakes:
         """The list anew, and its first mistake."""
         if not name:
             return [gr.skip()] * 8
-        judged, every = self._found(name, *asked[:-1], EVERY)
+        judged, every = self._found(name, asked[0], asked[1], asked[2], asked[3], EVERY)
         kinds = [EVERY, *dict.fromkeys(one.condition for one in every)]
         condition = asked[-1] if asked[-1] in kinds else EVERY
         found = [one for one in every if condition in (EVERY, one.condition)]
@@ -182,9 +184,9 @@ def _marks(folder: Path) -> str:
     rows = [[row["clip"], row["recording"], row["label"], row["at"]] for row in _feedback.marks(folder)]
     if not rows:
         return ""
-    where = _shown.html.escape(str(folder / _feedback.FOLDER / _feedback.MARKS))
+    where = html.escape(str(folder / _feedback.FOLDER / _feedback.MARKS))
     return _looks.framed(
-        f"<h3>Marked as labelled wrong</h3>{_shown.html_table([['clip', 'recording', 'labelled', 'when'], *rows])}",
+        f"<h3>Marked as labelled wrong</h3>{html_table([['clip', 'recording', 'labelled', 'when'], *rows])}",
         f"<p class=soft>In <code>{where}</code>. Correct these labels where they come from, then prepare again.</p>",
     )
 
@@ -218,8 +220,8 @@ def _sent(folder: Path) -> str:
     rows = [[path.parent.name.replace("_", " "), path.name] for path in _feedback.sent(folder)]
     if not rows:
         return ""
-    command = _shown.html.escape(_feedback.command(folder))
+    command = html.escape(_feedback.command(folder))
     return _looks.framed(
-        f"<h3>Sent</h3>{_shown.html_table([['as', 'file'], *rows])}<p>Learn from them with this command:</p>",
+        f"<h3>Sent</h3>{html_table([['as', 'file'], *rows])}<p>Learn from them with this command:</p>",
         f"<pre style='white-space:pre-wrap;overflow-wrap:anywhere'><code>{command}</code></pre>",
     )
