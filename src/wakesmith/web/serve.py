@@ -1,0 +1,71 @@
+"""The page as a server on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from wakesmith.errors import ConfigError
+from wakesmith.web._guard import LOOPBACK, Guard
+
+MOST_UPLOAD = "200mb"
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+"""gradio reads these when it is imported, so they are set before."""
+
+
+def run(runs: Path, host: str, port: int, token: str | None) -> None:
+    """Serve until Ctrl-C; the address is printed. Raises ConfigError for an address that cannot be had, or without gradio."""
+    token = token_for(host, token)
+    os.environ.update(QUIET)
+    with tempfile.TemporaryDirectory(prefix="wakesmith-ui-") as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = uploads
+        served = application(runs, token)
+        import uvicorn
+
+        with _listening(host, port) as listening:
+            address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
+            print(
+                f"Wakesmith shows the runs in {runs}: {address}{f'?token={token}' if token else ''}\nCtrl-C ends it.", flush=True
+            )
+            config = uvicorn.Config(served, log_level="warning", timeout_graceful_shutdown=1, server_header=False)
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def token_for(host: str, token: str | None) -> str | None:
+    """Given or made; none is needed where only this machine can ask. Raises ConfigError for one that is too easy."""
+    if token is not None and not re.fullmatch(r"[\w.~-]{12,}", token, re.ASCII):
+        raise ConfigError("--token: expected 12 or more letters, digits, - and _. Leave it out to have one made.")
+    if token is None and host not in LOOPBACK:
+        return secrets.token_urlsafe(18)
+    return token
+
+
+def application(runs: Path, token: str | None) -> Any:
+    """The page behind its guard, as an ASGI application. Raises ConfigError without gradio."""
+    try:
+        import gradio as gr
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"the page needs the package {error.name}. Install it: pip install 'wakesmith[ui]'") from error
+    from fastapi import FastAPI
+
+    from wakesmith.web import _look, app
+
+    page = app.build(runs)
+    # Sounds and plots are handed over as values: no folder is opened to the browser.
+    mounted = gr.mount_gradio_app(
+        FastAPI(openapi_url=None), page, path="/", allowed_paths=[], max_file_size=MOST_UPLOAD, footer_links=[], ssr_mode=False,
+        run_history=False, theme=_look.theme(), css=_look.CSS, enable_monitoring=False,
+    )  # fmt: skip
+    return Guard(mounted, token)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(f"--host {host} --port {port}: {error.strerror}. Name another, or --port 0 for a free one.") from error
