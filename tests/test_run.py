@@ -1,5 +1,7 @@
 """The run folder: what is whole is kept, what is outdated is made again, strangers are refused."""
 
+import os
+
 import pytest
 
 from wakesmith.errors import WakesmithError
@@ -82,3 +84,11 @@ def test_an_interrupted_labelling_is_taken_up_by_the_step_itself(tmp_path):
     run.begin("label", "a")
 
     assert TargetStore.open(run.folder / "label").n_clips == 4
+
+
+def test_the_process_at_work_is_known(tmp_path):
+    run = place(tmp_path)
+    assert run.worker() is None
+    with run.alone():
+        assert run.worker() == os.getpid()
+    assert run.worker() is None

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -49,14 +50,29 @@ class Run:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the folder for this process; a second one is refused. The lock goes with the process, however it ends."""
-        with (self.folder / ".lock").open("w") as lock:
+        with (self.folder / ".lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise WakesmithError(
                     f"{self.folder}: another process is at work here. Wait for it, or use --out FOLDER"
                 ) from error
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
             yield
+
+    def worker(self) -> int | None:
+        """Number of the process that holds the folder; None when none does."""
+        try:
+            with (self.folder / ".lock").open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except OSError:
+                    return int(lock.read() or 0)
+        except (FileNotFoundError, ValueError):
+            return None
+        return None
 
     def begin(self, step: str, fingerprint: str) -> bool:
         """-> True when the step has to run. Output of other settings is cleared away first, output of the same is taken up."""
