@@ -181,6 +181,13 @@ def test_a_recording_of_the_users_is_sent_and_the_command_told(page: Any, runs: 
     assert len(list((runs / "tones" / "feedback" / "misses").iterdir())) == 1
 
 
+def test_only_runs_with_figures_are_offered_beside_it(page: Any):
+    page.get_by_label("Beside it").click()
+
+    page.wait_for_timeout(500)
+    assert page.get_by_role("option", name="fresh").count() == 0
+
+
 def test_runs_are_compared_and_one_without_figures_says_what_to_do(page: Any):
     page.get_by_role("tab", name="Compare").click()
 
@@ -210,6 +217,9 @@ def test_a_run_that_was_not_evaluated_says_what_to_do(page: Any):
 
     page.wait_for_selector("#judge-state >> text=was not evaluated yet")
     assert not page.locator("#judge").is_visible()
+    page.get_by_role("tab", name="Take away").click()
+    page.wait_for_selector("#take-state >> text=has no bundle yet")
+    assert page.locator(".toast-body").count() == 0  # told once, where it is looked for
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -18,11 +18,18 @@ MAIN = "onnx"
 
 def of(run: Path) -> dict[str, Path]:
     """Bundles by target, the float one first. Raises BundleError when there is none yet."""
-    found = {MAIN: run / "bundle", **{path.name: path for path in sorted((run / OTHERS).glob("*"))}}
-    made = {name: path for name, path in found.items() if (path / bundle.CARD).is_file()}
-    if not made:
+    if not (made := _found(run)):
         raise BundleError(f"{run.name} has no bundle yet. Forge it to its end in the tab Forge, or run: wakesmith export {run}")
     return made
+
+
+def is_there(run: Path, target: str) -> bool:
+    return target in _found(run)
+
+
+def _found(run: Path) -> dict[str, Path]:
+    places = {MAIN: run / "bundle", **{path.name: path for path in sorted((run / OTHERS).glob("*"))}}
+    return {name: path for name, path in places.items() if (path / bundle.CARD).is_file()}
 
 
 def zipped(run: Path, target: str) -> Path:

@@ -50,10 +50,20 @@ class Judged:
         return next(one for streams in self.heard[split].streams.values() for one in streams if one.name == name)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether a run was evaluated."""
+    return (folder / "evaluate" / "report.json").is_file()
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether all that Judge shows is there; what is not, `load` tells."""
+    return is_there(folder) and _kept.is_there(folder, 0)
+
+
 def report(folder: Path) -> dict[str, Any]:
     """The run's report.json. Raises DataError for a run that was not evaluated yet."""
     path = folder / "evaluate" / "report.json"
-    if not path.is_file():
+    if not is_there(folder):
         raise DataError(
             f"{folder.name} was not evaluated yet. Forge it to its end in the tab Forge, or run: wakesmith evaluate {folder}"
         )

@@ -50,7 +50,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
             texts, first = _judged.phrases(folder), _judged.load(folder, 0)
         except WakesmithError as error:
             return [gr.HTML(_looks.message(str(error)), visible=True), gr.Column(visible=False), *[gr.skip()] * 3]
-        rest = [one for one in _runs.names(runs) if one != name]
+        rest = [one for one in _runs.names(runs) if one != name and _judged.is_there(runs / one)]
         return [
             gr.HTML(visible=False), gr.Column(visible=True),
             gr.Dropdown(choices=texts, value=texts[0], visible=len(texts) > 1),
@@ -58,7 +58,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
         ]  # fmt: skip
 
     def shown(name: str | None, number: int | None, value: float, beside: list[str]) -> list[Any]:
-        if not name:
+        if not name or not _judged.is_kept(_runs.folder(runs, name)):  # `opened` has said so
             return [gr.skip()] * 4
         judged = _judged.load(_runs.folder(runs, name), number or 0)
         point = judged.point(value)
@@ -119,10 +119,10 @@ class _Mistakes:
         self.listing = [condition, count, table, number, title, picture, sound, marked]
         one = [number, title, picture, sound]
         for event in (split.change, kind.change, condition.input):
-            event(told(self.listed), self.asked, self.listing, show_progress="hidden")
-        table.select(told(self.selected), self.asked, one, show_progress="hidden")
-        before.click(told(self.previous), [number, *self.asked], one, show_progress="hidden")
-        after.click(told(self.next), [number, *self.asked], one, show_progress="hidden")
+            event(told(self.listed), self.asked, self.listing, show_progress="minimal")
+        table.select(told(self.selected), self.asked, one, show_progress="minimal")
+        before.click(told(self.previous), [number, *self.asked], one, show_progress="minimal")
+        after.click(told(self.next), [number, *self.asked], one, show_progress="minimal")
         wrong.click(told(self.mark), [number, *self.asked], marked, show_progress="hidden")
 
     def _found(
@@ -134,7 +134,7 @@ class _Mistakes:
 
     def listed(self, name: str | None, *asked: Any) -> list[Any]:
         """The list anew, and its first mistake."""
-        if not name:
+        if not name or not _judged.is_kept(_runs.folder(self.runs, name)):
             return [gr.skip()] * 8
         judged, every = self._found(name, asked[0], asked[1], asked[2], asked[3], EVERY)
         kinds = [EVERY, *dict.fromkeys(one.condition for one in every)]

@@ -30,9 +30,8 @@ def build(runs: Path, run: gr.Dropdown) -> None:
         return [gr.HTML(visible=False), gr.Column(visible=True), gr.Radio(choices=found, value=found[0])]
 
     def shown(name: str | None, chosen: str | None) -> list[Any]:
-        if not name or not chosen:
+        if not name or not chosen or not _bundles.is_there(folder := _runs.folder(runs, name), chosen):
             return [gr.skip(), gr.skip()]
-        folder = _runs.folder(runs, name)
         return [gr.DownloadButton(value=str(_bundles.zipped(folder, chosen))), _bundles.told(folder, chosen)]
 
     opening = run.change(opened, run, [state, body, target], show_progress="hidden")
