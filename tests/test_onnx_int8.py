@@ -15,6 +15,8 @@ from wakesmith.exporters import onnx_int8
 from wakesmith.exporters._listener import Listener
 
 torch.set_num_threads(1)
+WARM = 25
+"""Steps of a start from nothing: 2 s."""
 
 
 @functools.cache
@@ -65,9 +67,9 @@ def steps(samples: np.ndarray) -> np.ndarray:
 
 def test_it_scores_sound_it_never_heard_as_the_student_does(data: bytes):
     unheard = steps(parts.sound(12.0, seed=9).astype(np.float32) / 32_768)
-    wanted = onnx_int8.scores(whole(), unheard)
+    wanted = onnx_int8.scores(whole(), unheard, WARM)
 
-    apart = np.abs(onnx_int8.scores(data, unheard) - wanted)
+    apart = np.abs(onnx_int8.scores(data, unheard, WARM) - wanted)
 
     assert wanted.std() > 0.05
     assert np.quantile(apart, 0.99) < 0.1
@@ -104,7 +106,7 @@ def test_matrices_of_16_bits_change_the_scores_by_less_than_a_thousandth():
 
     assert len(stored) < len(whole()) * 0.7
     heard = steps(sounds()[0])
-    assert onnx_int8.scores(stored, heard) == pytest.approx(onnx_int8.scores(whole(), heard), abs=1e-3)
+    assert onnx_int8.scores(stored, heard, WARM) == pytest.approx(onnx_int8.scores(whole(), heard, WARM), abs=1e-3)
 
 
 @pytest.mark.slow
@@ -143,13 +145,40 @@ def test_a_narrow_tolerance_writes_nothing(tmp_path: Path):
 def test_several_phrases_are_told_apart(tmp_path: Path):
     data = exported(tmp_path, listener(n_phrases=2), sounds())
 
-    assert onnx_int8.scores(data, steps(sounds()[0])).shape[1:] == (2, 2)
+    assert onnx_int8.scores(data, steps(sounds()[0]), WARM).shape[1:] == (2, 2)
 
 
 @pytest.mark.parametrize(("streams", "reason"), [
-    ([], "0 s of sound, 30 s are the least"), ([np.zeros((500, 40))], "no streams of samples"),
+    ([], "0 s of sound, 30 s are the least"), ([np.zeros((500, 40))], r"no streams of samples, \('N',\) each"),
     ([np.full(500_000, np.nan)], "NaN"),
 ])  # fmt: skip
 def test_calibration_that_does_not_serve_is_refused(streams: list[np.ndarray], reason: str, tmp_path: Path):
     with pytest.raises(BundleError, match=reason):
         exported(tmp_path, listener(), streams)
+
+
+def behind_micro() -> Listener:
+    """A mixednet behind the front-end that lies outside: it takes features."""
+    return Listener(registry.build("features", config.part("features", "micro")), parts.listener().student)
+
+
+def test_behind_a_front_end_outside_it_takes_features_and_scores_as_the_student_does(tmp_path: Path):
+    pytest.importorskip("pymicro_features", reason="the extra `micro` is not installed")
+    made = behind_micro()
+    data = exported(tmp_path, made, parts.streams())
+    float_model = plain.graph(made, 18).SerializeToString()
+    unheard = parts.micro(parts.sound(12.0, seed=9))
+    heard = unheard[: len(unheard) // made.step_frames * made.step_frames].reshape(-1, *made.input_shape)
+
+    wanted = onnx_int8.scores(float_model, heard, WARM)
+
+    assert wanted.std() > 0.05
+    assert np.quantile(np.abs(onnx_int8.scores(data, heard, WARM) - wanted), 0.99) < 0.1
+    assert len(data) < len(float_model)
+
+
+def test_samples_are_no_features_of_a_front_end_outside(tmp_path: Path):
+    pytest.importorskip("pymicro_features", reason="the extra `micro` is not installed")
+
+    with pytest.raises(BundleError, match=r"no streams of features, \('N', 40\) each"):
+        exported(tmp_path, behind_micro(), sounds())

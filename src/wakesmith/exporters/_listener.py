@@ -17,8 +17,8 @@ STEP_SAMPLES = 8 * HOP_SAMPLES  # 80 ms
 
 
 Streams = Sequence[npt.NDArray[Any]]
-"""Sound of train that an exporter quantises by, as its `calibrates_on` says: None for none at all; "samples": (N,) each, for a
-model with the front-end inside; "features": (T, F) each, for a model that leaves it outside."""
+"""Sound of train that an exporter quantises by, as its `calibrates_on` says: None for none at all; "features": (T, F) each, for a
+model that leaves every front-end outside; "inputs": what the listener takes, (N,) samples each or such features."""
 
 
 class Listener(nn.Module):

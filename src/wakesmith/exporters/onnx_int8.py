@@ -2,7 +2,8 @@
 
 Weights are int8 with a scale for each channel, activations uint8 between QuantizeLinear and DequantizeLinear nodes. State, head
 and front-end stay float: the head's steps would be steps of the score, and the power of a band spans more than 8 bits. The
-front-end's matrices are stored in 16 bits, which ONNX Runtime unpacks as it loads.
+front-end's matrices are stored in 16 bits, which ONNX Runtime unpacks as it loads. Behind a front-end that lies
+outside, the model takes features in place of samples.
 """
 
 from __future__ import annotations
@@ -43,13 +44,14 @@ class Config(PartSettings):
 
 class OnnxInt8Exporter:
     file_name = "model.onnx"
-    calibrates_on = "samples"
+    calibrates_on = "inputs"
 
     def __init__(self, config: Config) -> None:
         self.config = config
 
     def export(self, listener: Listener, path: Path, streams: Streams) -> None:
-        """Write `path` once it is checked. streams: train audio, (N,) each, 30 s or more; the last quarter is for the check.
+        """Write `path` once it is checked. streams: train audio, (N,) samples each, or (T, F) features of a front-end outside,
+        30 s or more; the last quarter is for the check.
 
         Raises BundleError for a student without convolutions, for too little sound, and when the file would score otherwise or
         would not be smaller.
@@ -61,7 +63,8 @@ class OnnxInt8Exporter:
         data = quantised(whole, heard)
         if len(data) >= len(whole):
             raise BundleError(f"{path}: {len(data)} bytes of int8, {len(whole)} of float. Take the exporter onnx.")
-        apart = float(np.quantile(np.abs(scores(data, unheard) - scores(whole, unheard)), 0.99))
+        n_warm = round(WARM_S * SAMPLE_RATE_HZ / listener.step_samples)
+        apart = float(np.quantile(np.abs(scores(data, unheard, n_warm) - scores(whole, unheard, n_warm)), 0.99))
         if not apart <= self.config.tolerance:
             raise BundleError(
                 f"{path}: 1 of 100 scores differs from the student's by more than {apart:.3f}, the limit is "
@@ -74,27 +77,25 @@ class OnnxInt8Exporter:
 
 
 def parts(listener: Listener, streams: Streams) -> tuple[Floats, Floats]:
-    """Sound to quantise by and sound to check by, (steps, 1, step_samples) each. Raises BundleError."""
-    if listener.is_outside:
-        raise BundleError("onnx_int8: this front-end lies outside of the model. Take the exporter tflite or esphome, or onnx.")
-    if any(one.ndim != 1 for one in streams):
-        raise BundleError(f"calibration: {[one.shape for one in streams][:3]} are no streams of samples, (N,) each.")
-    joined = np.concatenate([np.asarray(one, np.float32) for one in (*streams, np.zeros(0))])
-    if len(joined) < LEAST_S * SAMPLE_RATE_HZ:
-        raise BundleError(
-            f"calibration: {len(joined) / SAMPLE_RATE_HZ:.0f} s of sound, {LEAST_S} s are the least. "
-            "Give it more recordings of train."
-        )
+    """Inputs to quantise by and inputs to check by, (steps, 1, step_samples) or (steps, 1, T, F) each. Raises BundleError."""
+    _, a_step, *bins = listener.input_shape
+    if any(list(one.shape[1:]) != bins for one in streams):
+        shapes = [one.shape for one in streams][:3]
+        raise BundleError(f"calibration: {shapes} are no streams of {listener.input_name}, {('N', *bins)} each.")
+    joined = np.concatenate([*(np.asarray(one, np.float32) for one in streams), np.zeros((0, *bins), np.float32)])
+    n_steps = len(joined) // a_step
+    length_s = n_steps * listener.step_samples / SAMPLE_RATE_HZ
+    if length_s < LEAST_S - listener.step_samples / SAMPLE_RATE_HZ:
+        raise BundleError(f"calibration: {length_s:.0f} s of sound, {LEAST_S} s are the least. Give it more recordings of train.")
     if not np.isfinite(joined).all():
         raise BundleError("calibration: the sound holds NaN or infinity. Leave these samples out.")
-    n_steps = len(joined) // listener.step_samples
-    steps = joined[: n_steps * listener.step_samples].reshape(n_steps, 1, listener.step_samples)
+    steps = joined[: n_steps * a_step].reshape(n_steps, *listener.input_shape)
     n_heard = n_steps - n_steps // CHECKED_SHARE
     return steps[:n_heard], steps[n_heard:]
 
 
 def quantised(whole: bytes, heard: Floats) -> bytes:
-    """A float model and sound (steps, 1, step_samples) -> the model with its student's convolutions in int8."""
+    """A float model and inputs as `parts` gives them -> the model with its student's convolutions in int8."""
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
@@ -153,22 +154,24 @@ class _Sounds:
 
 def _inputs(data: bytes, heard: Floats) -> Iterator[dict[str, Floats]]:
     session = _session(data)
-    state = np.zeros(session.get_inputs()[1].shape, np.float32)
-    for samples in heard:
-        given = {"samples": samples, "state": state}
+    source, remembered = session.get_inputs()
+    state = np.zeros(remembered.shape, np.float32)
+    for one in heard:
+        given = {source.name: one, "state": state}
         yield given
         (state,) = session.run(["new_state"], given)
 
 
-def scores(data: bytes, heard: Floats) -> Floats:
-    """What a model says of sound (steps, 1, step_samples), after the first seconds -> (steps', n...)"""
+def scores(data: bytes, heard: Floats, n_warm: int) -> Floats:
+    """What a model says of inputs (steps, 1, step_samples) or (steps, 1, T, F), after the first steps -> (steps', n...)"""
     session = _session(data)
-    state = np.zeros(session.get_inputs()[1].shape, np.float32)
+    source, remembered = session.get_inputs()
+    state = np.zeros(remembered.shape, np.float32)
     said = []
-    for samples in heard:
-        found, state = session.run(["scores", "new_state"], {"samples": samples, "state": state})
+    for one in heard:
+        found, state = session.run(["scores", "new_state"], {source.name: one, "state": state})
         said.append(found[0])
-    return np.stack(said[WARM_S * SAMPLE_RATE_HZ // heard.shape[2] :])
+    return np.stack(said[n_warm:])
 
 
 def _session(data: bytes) -> Any:

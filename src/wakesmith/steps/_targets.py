@@ -10,7 +10,6 @@ import numpy as np
 from wakesmith import registry
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.data.clips import CLIP_SAMPLES
-from wakesmith.errors import ConfigError
 from wakesmith.steps.export import OTHERS
 
 if TYPE_CHECKING:
@@ -29,26 +28,20 @@ def check(recipe: Recipe) -> None:
     An exporter's module may hold `check_budget`. Raises ConfigError or BundleError.
     """
     for target in recipe.export.others:
-        exporter, module = registry.build("exporters", target), registry.load("exporters", target.name)
-        is_outside(recipe.features.name, exporter)
+        module = registry.load("exporters", target.name)
         if hasattr(module, "check_budget"):
             n_frames = CLIP_SAMPLES // registry.build("features", recipe.features).hop_samples
             module.check_budget(recipe.features, recipe.student, len(recipe.phrases), n_frames, target)
 
 
 def is_outside(features: str, exporter: Any) -> bool:
-    """Whether the front-end lies outside of what an exporter writes. Raises ConfigError for one that must have it inside.
+    """Whether the front-end lies outside of what an exporter writes.
 
     An exporter that quantises by nothing says it by `is_outside`.
     """
     from wakesmith.runtime import front_ends
 
     outside = features in front_ends.names()
-    if exporter.calibrates_on == "samples" and outside:
-        raise ConfigError(
-            f"export.targets: {exporter.config.name} is quantised with its front-end inside, and {features} lies outside of "
-            "every model. Set features to another, such as log_mel; or leave this target out."
-        )
     return bool(outside or exporter.calibrates_on == "features" or getattr(exporter, "is_outside", False))
 
 
@@ -72,13 +65,14 @@ class Streams:
         self._samples: list[Samples] = []
 
     def of(self, kind: str | None) -> list[np.ndarray]:
-        """ "samples": (N,) each; "features": (T, F) each, what the front-end gives over them; None: none"""
+        """As an exporter's `calibrates_on` says. "features": what the front-end gives over the sound, (T, F) each; "inputs": that
+        for a listener with its front-end outside, else the samples, (N,) each; None: none."""
         import torch
 
         if kind is None:
             return []
         self._samples = self._samples or self._read()
-        if kind == "samples":
+        if kind == "inputs" and not self.listener.is_outside:
             return [*self._samples]
         front_end, made = self.listener.front_end, []
         for samples in self._samples:
