@@ -130,6 +130,24 @@ def test_live_answers_equal_the_stored_ones(taught):
         np.testing.assert_allclose(embedding[0].numpy(), stored[1], atol=1e-2, rtol=1e-2)
 
 
+def test_content_is_stored_segment_by_segment_and_loaded_again(whisper, taught, tmp_path):
+    from wakesmith.data.views import ViewStore
+    from wakesmith.teachers._card import load_teacher
+
+    for name in ("prepare", "views"):
+        (tmp_path / name).symlink_to(taught / name)
+    spoken = recipe(whisper, head={"content": 4})
+    teach.run(spoken, tmp_path)
+    label.run(spoken, tmp_path)
+
+    stored, own = TargetStore.open(tmp_path / "label"), TargetStore.open(taught / "label")
+    assert (stored.embedding_size, own.embedding_size) == (16 * 4, 96)
+    np.testing.assert_array_equal(stored.read(17, 2)[0], own.read(17, 2)[0])  # the logits stay as they were
+    teacher, views = load_teacher(tmp_path / "teach"), ViewStore.open(tmp_path / "views")
+    _, embedding = teacher.answer(torch.from_numpy(views.read(17, 2))[None])
+    np.testing.assert_allclose(embedding[0].numpy(), stored.read(17, 2)[1], atol=2e-2, rtol=2e-2)
+
+
 def test_labelling_again_asks_the_teacher_nothing(taught):
     assert label.answer_all(taught, batch=8) == 0
 

@@ -162,6 +162,64 @@ def test_the_head_gives_four_logits_and_an_embedding(pooling):
     assert (logits.shape, embedding.shape) == ((5, 4), (5, 96))
 
 
+def with_content(states: torch.Tensor, size: int) -> Head:
+    _, layers, segments, hidden = states.shape
+    head = Head(HeadSettings(content=size), layers, segments, hidden, n_classes=4)
+    assert head.content is not None
+    head.content.fit(states)
+    return head.eval()
+
+
+def test_content_tells_sounds_apart_that_the_classes_do_not():
+    torch.manual_seed(1)
+    states = torch.randn(200, 4, 16, 8) * torch.linspace(3, 0.3, 8)
+    head = with_content(states, 4)
+
+    answers = head(states)[1]
+
+    assert answers.shape == (200, head.answer_size) == (200, 64)
+    kept = answers.reshape(-1, 4).std(dim=0)
+    upper = head.content.upper(states)
+    whole = torch.linalg.svdvals((upper - upper.mean(dim=0)).flatten(0, 1))[:4] / (200 * 16) ** 0.5
+    torch.testing.assert_close(kept, whole.sqrt(), rtol=0.02, atol=0)
+
+
+def test_content_hears_the_upper_half_of_the_layers_alone():
+    states = torch.randn(50, 4, 16, 8)
+    head = with_content(states, 4)
+    lower, higher = states.clone(), states.clone()
+    lower[:, :2] += torch.randn(50, 2, 16, 8)
+    higher[:, 2:] += torch.randn(50, 2, 16, 8)
+
+    assert torch.equal(head(lower)[1], head(states)[1])
+    assert not torch.allclose(head(higher)[1], head(states)[1], atol=0.1)
+
+
+def test_content_changes_no_logit():
+    torch.manual_seed(1)
+    states = torch.randn(20, 3, 16, 8)
+    plain = Head(HeadSettings(), 3, 16, 8, 4).eval()
+    head = with_content(states, 4)
+    head.load_state_dict(plain.state_dict(), strict=False)
+
+    torch.testing.assert_close(head(states)[0], plain(states)[0])
+
+
+def test_more_numbers_than_the_encoder_has_are_refused():
+    with pytest.raises(ConfigError, match=r"teach\.head\.content: 9 numbers of 8; take at most 8"):
+        Head(HeadSettings(content=9), 3, 16, 8, 4)
+    with pytest.raises(TeacherError, match="8 numbers from 4 segments"):
+        with_content(torch.randn(1, 3, 4, 8), 8)
+
+
+def test_content_beside_stage_two_is_refused():
+    from wakesmith.config import parse
+    from wakesmith.steps import teach
+
+    with pytest.raises(ConfigError, match="before stage two"):
+        parse(teach.Settings, {"head": {"content": 8}, "tune": {"steps": 5}})
+
+
 def test_pooling_over_time_keeps_the_mean_of_equal_segments():
     states = torch.randn(2, 1, 64, 8)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from wakesmith import config, ranks
 from wakesmith.data import classes
@@ -57,6 +57,14 @@ class Settings(config.Settings):
     """Largest calibration error on dev, after the temperature is fitted; where few clips make more by chance alone, that."""
     against_plain: bool = False
     """The teacher must also beat the student that is trained without it, in misses on dev. That student is trained for it."""
+
+    @model_validator(mode="after")
+    def _content_of_one_encoder(self) -> Settings:
+        if self.head.content and self.tune.steps:
+            raise ValueError(
+                "head.content is found in what the encoder heard before stage two changes it; set tune.steps or head.content to 0"
+            )
+        return self
 
     @property
     def asks_plain(self) -> bool:

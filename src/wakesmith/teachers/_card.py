@@ -33,7 +33,10 @@ class HeadSettings(config.Settings):
     pooling: Literal["attention", "mean"] = "attention"
     """How the time segments become one vector."""
     embedding_size: int = Field(default=96, ge=4, le=1024)
-    """Size of the vector that the student may imitate."""
+    """Size of the vector between the pooled segments and the classes; the student may imitate it."""
+    content: int = Field(default=0, ge=0, le=128)
+    """Numbers kept of each time segment that the encoder heard: what was said, which the student then imitates in place of the
+    head's embedding. 0: the head's embedding, which knows the phrase alone."""
     dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
     """High, for the head learns from synthetic voices and must hear real ones. From 0.3 to 0.5, Moonshine's recall at 0 false
     accepts rose from 0.86 to 0.92 on 270 recordings of "computer", and from 0.56 to 0.70 in babble of 10 dB (one seed)."""
@@ -130,7 +133,7 @@ class Teacher:
 
     @property
     def embedding_size(self) -> int:
-        return self.card.head.embedding_size
+        return self.head.answer_size
 
     def answer_pooled(self, states: Sequence[npt.NDArray[Any]]) -> tuple[Tensor, Tensor]:
         """[(B, L, S, D) fp16] -> calibrated logits (B, C), embedding (B, E)."""

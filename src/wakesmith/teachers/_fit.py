@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from wakesmith.progress import track
 from wakesmith.teachers._card import HeadSettings
-from wakesmith.teachers._head import Head
+from wakesmith.teachers._head import MAX_FITTED, Head
 
 WARM_UP_SHARE = 0.1
 
@@ -57,6 +57,9 @@ def fit_head(settings: HeadSettings, how: FitSettings, train: Encodings, dev: En
         torch.manual_seed(how.seed)
         _, layers, segments, size = train.states.shape
         head = Head(settings, layers, segments, size, n_classes)
+        if head.content is not None:
+            rows = np.random.default_rng(how.seed).permutation(len(train.labels))[: -(-MAX_FITTED // segments)]
+            head.content.fit(train.batch(rows)[0])
         return _fit(head, how, train, dev)
 
 
