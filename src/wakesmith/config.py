@@ -183,15 +183,23 @@ def _told(detail: ErrorDetails, model: type[Settings], where: str) -> str:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file of plain values."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return from_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file. Check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}). Mend that line.") from error
+
+
+def from_yaml(text: str, source: str) -> dict[str, Any]:
+    """Plain values from YAML. Raises ConfigError, which names the source."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not readable as YAML ({str(error).splitlines()[0]}). Mend that line.") from error
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected keys and values, got a {type(data).__name__}.")
+        raise ConfigError(f"{source}: expected keys and values, got a {type(data).__name__}.")
     return data
 
 

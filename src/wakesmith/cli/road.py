@@ -63,13 +63,14 @@ def forge(recipe: Any, folder: Path, json: bool) -> None:
 @_phrase_command
 def plan(recipe: Any, folder: Path, json: bool) -> None:
     """Write the run folder's config.yaml and stop, to read it or to run the steps one by one."""
-    from wakesmith.steps import _recipe
+    from wakesmith.steps import _cost, _recipe
     from wakesmith.steps import forge as step
 
     step.plan(recipe, folder)
     steps, config = _recipe.road(recipe), folder / "config.yaml"
     found = {"run": str(folder), "config": str(config), "steps": steps, "settings": recipe.model_dump(mode="json")}
-    answer(json, found, lambda: f"{config}: written. Next: wakesmith {steps[0]} {folder}")
+    found["minutes"] = _cost.minutes(recipe)
+    answer(json, found, lambda: f"{config}: written. {_cost.told(recipe)}\nNext: wakesmith {steps[0]} {folder}")
 
 
 def _step_command(name: str, text: str) -> None:

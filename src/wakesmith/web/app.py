@@ -23,7 +23,8 @@ NOTHING = "There is no run yet. Forge the first one below."
 
 def build(runs: Path) -> gr.Blocks:
     """The whole page over the run folders right below `runs`."""
-    with gr.Blocks(title="Wakesmith", fill_width=False) as page:
+    page: gr.Blocks = gr.Blocks(title="Wakesmith", fill_width=False)
+    with page:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML("<h1>Wakesmith</h1>", elem_id="name", padding=False)
             run = gr.Dropdown(label="Run", choices=[], value=None, interactive=True, elem_id="run", scale=3, info=str(runs))

@@ -1,13 +1,234 @@
-"""The tab of that name."""
+"""Forge: a phrase or recordings become a recipe, and a forge at work that can be stopped and goes on."""
 
 from __future__ import annotations
 
+import html
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
+from wakesmith import audio, config, registry
+from wakesmith.errors import ConfigError
+from wakesmith.report.page import html_table
+from wakesmith.steps import _cost, _recipe, record, say
+from wakesmith.web import _looks, _plan, _runs, _work
+from wakesmith.web._told import told
+
 TITLE = "Forge"
+EVERY_S = 2.0
+PRESETS = sorted(path.stem for path in _recipe.PRESETS.glob("*.yaml"))
+EDITED = "The recipe below was changed by hand, so it stays as it is. Press 'Make the recipe' to take the fields again."
+WORD = {"working": "At work", "done": "Done", "stopped": "Stopped", "failed": "Failed", "none": "Not begun"}
 
 
 def build(runs: Path, run: gr.Dropdown) -> None:
-    gr.Markdown("")
+    """Fields, the recipe made from them, and the work."""
+    from wakesmith.web.app import choices
+
+    with gr.Row(equal_height=False):
+        phrase = gr.Textbox(
+            label="Phrase",
+            placeholder="hey nova",
+            elem_id="phrase",
+            info="Three or more syllables; commas between several.",
+            scale=2,
+        )
+        name = gr.Textbox(label="Name of the run", elem_id="run-name", info=f"Its folder in {runs}.", scale=1)
+    with gr.Row(equal_height=False):
+        preset = gr.Radio(PRESETS, value="quick", label="Preset", elem_id="preset", info="quick for a first try.")
+        teacher = gr.Dropdown(
+            [("the preset's", ""), *registry.names("teachers")],
+            value="",
+            label="Teacher",
+            elem_id="teacher",
+            info="Whom it learns from.",
+        )
+        teacher_folder = gr.Textbox(
+            label="Folder of the teacher", info="Where its weights lie on this machine; moonshine needs none."
+        )
+    with gr.Accordion("Hear the phrase first", open=False):
+        with gr.Row(equal_height=True):
+            voice = gr.Dropdown(_voices(), value="espeak", label="Voice", elem_id="voice")
+            speaker = gr.Textbox(label="Speaker", info="Empty: the voice's first.")
+            hear = gr.Button("Say it", elem_id="say", min_width=120)
+        said = gr.Audio(label="The phrase", interactive=False, autoplay=True, elem_id="said", buttons=[])
+    with gr.Accordion("Your own recordings of the phrase", open=False):
+        gr.Markdown("Twenty takes of a second or two make it better. Say the phrase as you will: near, far, quietly, fast.")
+        with gr.Row(equal_height=False):
+            take = gr.Audio(
+                label="Record a take", sources=["microphone"], type="filepath", editable=False, elem_id="take", buttons=[]
+            )
+            files = gr.File(
+                label="Or choose sound files", file_count="multiple", file_types=["audio"], elem_id="files", height=150
+            )
+        with gr.Row(equal_height=True):
+            who = gr.Textbox(label="Who speaks", value="me", elem_id="who", info="Letters, digits, - and _.")
+            keep = gr.Button("Check and keep", elem_id="keep", min_width=160)
+        takes = gr.HTML(elem_id="takes")
+    with gr.Accordion("Folders on this machine", open=False):
+        natural = gr.Textbox(label="Natural voices", info="Folder of Kokoro-82M, or its name on the hub, as OWNER/NAME.")
+        recordings = gr.Textbox(
+            label="Recordings of the phrase", lines=1, elem_id="recordings", info="Folders or manifests, one a line."
+        )
+        negatives, noise, rooms, tests = (
+            gr.Textbox(label=label, lines=1, info=info)
+            for label, info in (
+                ("Other speech", "Folders or manifests, one a line."), ("Noise", "The same."), ("Rooms", "Impulse responses."),
+                ("Recordings of the phrase for the test alone", "It is judged by these, and never learns them."),
+            )
+        )  # fmt: skip
+    made = gr.State("")
+    with gr.Accordion("The whole recipe: every option", open=False):
+        recipe = gr.Code(language="yaml", label="Recipe", elem_id="recipe", interactive=True, lines=12, max_lines=30)
+        with gr.Row():
+            make = gr.Button("Make the recipe", elem_id="make")
+            check = gr.Button("Check it", elem_id="check")
+    cost = gr.HTML(elem_id="cost")
+    with gr.Row():
+        start = gr.Button("Start", variant="primary", elem_id="start")
+        stop = gr.Button("Stop", elem_id="stop", interactive=False)
+        go_on = gr.Button("Go on", elem_id="go-on", interactive=False)
+    state = gr.HTML(_looks.message("Type a phrase, then press Start."), elem_id="state")
+    timer = gr.Timer(EVERY_S, active=False)
+
+    fields = [phrase, preset, teacher, teacher_folder, natural, recordings, negatives, noise, rooms, tests]
+    quiet: dict[str, Any] = {"show_progress": "hidden"}
+    shown = [state, stop, go_on, timer]
+    for one in (phrase, teacher_folder, natural, recordings, negatives, noise, rooms, tests):
+        one.blur(told(follow), [made, recipe, *fields], [made, recipe, cost], **quiet)
+    preset.input(told(follow), [made, recipe, *fields], [made, recipe, cost], **quiet)
+    teacher.input(told(follow), [made, recipe, *fields], [made, recipe, cost], **quiet)
+    phrase.blur(lambda text: _plan.run_name(text) if text.strip() else gr.skip(), phrase, name, **quiet)
+    make.click(told(remade), fields, [made, recipe, cost], **quiet)
+    check.click(told(lambda text: _costs(_plan.read(text))), recipe, cost, **quiet)
+    hear.click(told(spoken), [phrase, voice, speaker, preset], said)
+    keep.click(
+        told(lambda *given: kept(runs, *given)), [phrase, name, who, take, files, recordings], [takes, recordings, take, files]
+    ).success(told(follow), [made, recipe, *fields], [made, recipe, cost], **quiet)
+    start.click(
+        told(lambda *given: begin(runs, *given)), [name, made, recipe, *fields], [made, recipe, cost, *shown], **quiet
+    ).success(lambda text: choices(runs, text), name, run, **quiet)
+    stop.click(told(lambda one: stopped(runs, one)), run, shown, **quiet)
+    go_on.click(told(lambda one: resumed(runs, one)), run, shown, **quiet)
+    for event in (run.change, timer.tick):
+        event(told(lambda one: work(runs, one)), run, shown, **quiet)
+
+
+def follow(made: str, recipe: str, *fields: str) -> tuple[Any, Any, Any]:
+    """The recipe follows the fields until it is changed by hand."""
+    if not str(fields[0] or "").strip():
+        return gr.skip(), gr.skip(), gr.skip()
+    if (recipe or "").strip() and recipe.strip() != made.strip():
+        gr.Info(EDITED)
+        return gr.skip(), gr.skip(), gr.skip()
+    return remade(*fields)
+
+
+def remade(*fields: str) -> tuple[str, str, str]:
+    """-> (the recipe, the recipe, its cost)"""
+    text = _plan.recipe_text(*fields)
+    return text, text, _costs(_plan.read(text))
+
+
+def _costs(recipe: _recipe.Recipe) -> str:
+    return _looks.framed(f"<p class=soft>{html.escape(_cost.told(recipe))}</p>")
+
+
+def begin(runs: Path, name: str, made: str, recipe: str, *fields: str) -> tuple[Any, ...]:
+    """Write the recipe into the run folder, and start. What was typed last counts, unless the recipe was changed by hand."""
+    if not (recipe or "").strip() or recipe.strip() == made.strip():
+        made = recipe = remade(*fields)[0]
+    read = _plan.read(recipe)
+    folder = _plan.planned(runs, (name or "").strip() or _plan.run_name(read.phrases[0]), read)
+    _work.start(folder, read.phrases)
+    return made, recipe, _costs(read), *_shown(folder)
+
+
+def stopped(runs: Path, name: str) -> tuple[Any, ...]:
+    folder = _runs.folder(runs, name)
+    _work.stop(folder)
+    return _shown(folder, "Stopping: it keeps what it has.")
+
+
+def resumed(runs: Path, name: str) -> tuple[Any, ...]:
+    """Start again with what the run's own config.yaml says."""
+    folder = _runs.folder(runs, name)
+    _work.start(folder, _recipe.load(config.read_yaml(folder / "config.yaml")).phrases)
+    return _shown(folder)
+
+
+def work(runs: Path, name: str | None) -> tuple[Any, ...]:
+    """How the chosen run stands."""
+    return _shown(_runs.folder(runs, name)) if name else (gr.skip(),) * 4
+
+
+def _shown(folder: Path, news: str = "") -> tuple[Any, ...]:
+    said, working = _work.lines(folder), _work.at_work(folder)
+    word, text = ("working", news or _left(said)) if working else _work.ended(folder, said)
+    now = _work.progress(said)
+    bar = f"<progress max=1 value='{now.share:.3f}' aria-label='Progress'></progress>" if working else ""
+    log = f"<details><summary>What it says</summary><pre>{html.escape(chr(10).join(said[-_work.LAST_LINES :]))}</pre></details>"
+    body = f"<p role=status><b>{html.escape(folder.name)}: {WORD[word]}.</b> {_lines(text)}</p>{bar}{log if said else ''}"
+    return (
+        _looks.framed(f"<div class='work {word}'>{body}</div>"),
+        gr.Button(interactive=working),
+        gr.Button(interactive=not working),
+        gr.Timer(active=working),
+    )
+
+
+def _lines(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")
+
+
+def _left(said: list[str]) -> str:
+    now = _work.progress(said)
+    if not now.n_steps:
+        return said[-1] if said else "It begins: the first words take a few seconds."
+    left = f", {_time(now.left_s)} left of this step" if now.left_s is not None else ""
+    return f"Step {now.number} of {now.n_steps}: {now.step}. {now.what}{left}"
+
+
+def _time(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 90 else f"{round(seconds / 60)} minutes"
+
+
+def spoken(phrase: str, voice: str, speaker: str, preset: str) -> tuple[int, Any]:
+    """A voice says the phrase -> (rate, samples)."""
+    if not phrase.strip():
+        raise ConfigError("Type the phrase first.")
+    settings = config.part("voices", voice, language=_recipe.load({"phrase": phrase}, preset=preset).language)
+    with tempfile.TemporaryDirectory() as folder:
+        path = say.run(phrase, Path(folder) / "said.wav", settings, speaker.strip() or None, None, 1)
+        return audio.SAMPLE_RATE_HZ, audio.to_int16(audio.read(path))
+
+
+def kept(
+    runs: Path, phrase: str, name: str, who: str, take: str | None, files: list[str] | None, recordings: str
+) -> tuple[Any, ...]:
+    """Judge the take and the files; keep the good ones and name their folder among the recordings."""
+    if not (name or phrase).strip():
+        raise ConfigError("Type the phrase first.")
+    sounds = [*([take] if take else []), *(files or [])]
+    own, rows = _plan.keep(runs, name.strip() or _plan.run_name(phrase), who, sounds)
+    n_good = sum(not row.faults for row in rows)
+    lines = _plan.kept(runs, name.strip() or _plan.run_name(phrase))
+    head = f"<p role=status>{n_good} of {len(rows)} kept; {len(lines)} in {html.escape(str(own))}.</p>"
+    table = [["file", "level", "over noise", "speech", "verdict"], *map(_row, rows)]
+    folders = [line for line in recordings.splitlines() if line.strip()]
+    if n_good and str(own) not in folders:
+        folders.append(str(own))
+    return _looks.framed(head, html_table(table)), "\n".join(folders), None, None
+
+
+def _row(row: record.Row) -> list[str]:
+    numbers = ["-"] * 3
+    if row.take:
+        numbers = [f"{row.take.speech_dbfs:.0f} dBFS", f"{row.take.snr_db:.0f} dB", f"{row.take.speech_s:.2f} s"]
+    return [row.file, *numbers, " ".join(row.faults) or "good"]
+
+
+def _voices() -> list[str]:
+    return [name for name in registry.names("voices") if name != "command"]

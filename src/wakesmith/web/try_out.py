@@ -1,13 +1,95 @@
-"""The tab of that name."""
+"""Try: a file or the microphone, with the score over time, beside a second run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+import numpy as np
+
+from wakesmith import audio
+from wakesmith.errors import AudioError, BundleError
+from wakesmith.report.page import html_table
+from wakesmith.web import _hear, _looks, _runs
+from wakesmith.web._told import told
 
 TITLE = "Try"
+HEAD = ["at", "run", "phrase", "score"]
+START = "Choose a file, or press the record button and say the phrase. Your sound stays on this machine."
+CHUNK_S = 0.4
 
 
 def build(runs: Path, run: gr.Dropdown) -> None:
-    gr.Markdown("")
+    """A file, and the microphone."""
+    other = gr.Dropdown([("none", "")], value="", label="Beside it", info="A second run hears the same.", elem_id="beside")
+    with gr.Row(equal_height=False):
+        file = gr.Audio(label="A file", sources=["upload"], type="filepath", elem_id="try-file", editable=False, buttons=[])
+        microphone = gr.Audio(
+            label="The microphone", sources=["microphone"], type="numpy", streaming=True, elem_id="try-microphone", buttons=[]
+        )
+    result = gr.HTML(_looks.message(START), elem_id="heard")
+    streams = gr.State(None)
+    run.change(lambda name: gr.Dropdown(choices=_others(runs, name), value=""), run, other, show_progress="hidden")
+    file.change(told(lambda *given: heard_file(runs, *given)), [run, other, file], result)
+    for event in (run.change, other.change):
+        event(told(lambda *given: heard_file(runs, *given)), [run, other, file], result, show_progress="hidden")
+        event(lambda: None, None, streams)
+    microphone.start_recording(lambda: None, None, streams)
+    microphone.stream(
+        told(lambda *given: heard_chunk(runs, *given)), [run, other, microphone, streams], [result, streams],
+        stream_every=CHUNK_S, time_limit=600, concurrency_limit=4, show_progress="hidden",
+    )  # fmt: skip
+
+
+def heard_file(runs: Path, run: str, other: str, file: str | None) -> str:
+    """What the bundles of one or two runs make of a file."""
+    if not file:
+        return _looks.message(START)
+    samples = audio.read(file)
+    if len(samples) > _hear.MOST_FILE_S * audio.SAMPLE_RATE_HZ:
+        raise AudioError(
+            f"the file is longer than {_hear.MOST_FILE_S / 60:.0f} minutes. Longer ones: wakesmith detect BUNDLE FILE"
+        )
+    return _page([_hear.whole(place, name, samples) for name, place in bundles(runs, run, other)])
+
+
+def heard_chunk(
+    runs: Path, run: str, other: str, chunk: tuple[int, np.ndarray] | None, streams: list[_hear.Stream] | None
+) -> tuple[Any, Any]:
+    """The next samples of the microphone; the streams are made with the first."""
+    if chunk is None:
+        return gr.skip(), streams
+    if streams is None:
+        streams = [_hear.Stream(place, name) for name, place in bundles(runs, run, other)]
+    samples = as_samples(*chunk)
+    for one in streams:
+        one.feed(samples)
+    return _page([one.heard() for one in streams]), streams
+
+
+def as_samples(rate_hz: int, sound: np.ndarray) -> audio.Samples:
+    """What the browser gives, (N,) or (N, channels) of int16 or float -> (N,) at 16 kHz."""
+    values = sound.astype(np.float32) / (32768.0 if sound.dtype == np.int16 else 1.0)
+    mono = values.mean(axis=1) if values.ndim == 2 else values
+    return audio.resample(mono.astype(np.float32), rate_hz, audio.SAMPLE_RATE_HZ)
+
+
+def bundles(runs: Path, run: str, other: str) -> list[tuple[str, Path]]:
+    """(name, bundle folder) of the runs that hear. Raises BundleError for a run without one."""
+    found = []
+    for name in dict.fromkeys(filter(None, (run, other))) or (run,):
+        place = _runs.folder(runs, name) / "bundle"
+        if not (place / "card.json").exists():
+            raise BundleError(f"{name}: has no bundle yet. Press Go on in the tab Forge, and wait until it is done.")
+        found.append((name, place))
+    return found
+
+
+def _page(heard: list[_hear.Heard]) -> str:
+    rows = _hear.rows(heard)
+    return _looks.framed(_hear.summary(heard), _hear.plot(heard), html_table([HEAD, *rows]) if rows else "")
+
+
+def _others(runs: Path, run: str | None) -> list[tuple[str, str]]:
+    return [("none", ""), *((name, name) for name in _runs.names(runs) if name != run)]

@@ -1,13 +1,93 @@
-"""The tab of that name."""
+"""Watch: how the student learns, live, and who teaches it."""
 
 from __future__ import annotations
 
+import html
+import json
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
+from wakesmith import config
+from wakesmith.report.page import html_table
+from wakesmith.run import CONFIG
+from wakesmith.web import _curves, _looks, _runs, _work
+from wakesmith.web._told import told
+
 TITLE = "Watch"
+EVERY_S = 2.0
+NO_LOG = "The training has not begun. What comes before it is shown in the tab Forge; the curves begin with the step `train`."
+NO_TEACHER = "No teacher yet: the step `teach` makes it. A run with `train.distil: false` has none."
 
 
 def build(runs: Path, run: gr.Dropdown) -> None:
-    gr.Markdown("")
+    """The curves and the teacher's card."""
+    curves = gr.HTML(_looks.message("Choose a run at the top."), elem_id="curves")
+    teacher = gr.HTML(elem_id="teacher-card")
+    timer = gr.Timer(EVERY_S, active=False)
+    look = gr.Button("Look again", elem_id="look-again")
+    for event in (run.change, timer.tick, look.click):
+        event(told(lambda name: shown(runs, name)), run, [curves, teacher, timer], show_progress="hidden")
+
+
+def shown(runs: Path, name: str | None) -> tuple[Any, ...]:
+    """-> (curves, teacher, the timer, which runs while the run is at work)"""
+    if not name:
+        return _looks.message("Choose a run at the top."), "", gr.Timer(active=False)
+    folder = _runs.folder(runs, name)
+    return _curves_of(folder), _teacher_of(folder), gr.Timer(active=_work.at_work(folder))
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The log of the training; a last line that is being written is left for the next look."""
+    path = folder / "train" / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def _curves_of(folder: Path) -> str:
+    found = rows(folder)
+    if not found:
+        return _looks.message(NO_LOG)
+    asked = config.read_yaml(folder / CONFIG).get("train", {}).get("steps", 0)
+    steps, last = max(asked, found[-1]["step"]), found[-1]["step"]
+    head = f"<h3>How it learns: step {last:,} of {steps:,}</h3>"
+    return _looks.framed(head, _curves.drawn(found, steps))
+
+
+def _teacher_of(folder: Path) -> str:
+    path = folder / "teach" / "card.json"
+    if not path.exists():
+        return _looks.message(NO_TEACHER)
+    card = json.loads(path.read_text(encoding="utf-8"))
+    return _looks.framed("<h3>Who teaches it</h3>", _verdict(card.get("gate") or {}), html_table(_figures(card)))
+
+
+def _verdict(gate: dict[str, Any]) -> str:
+    if gate.get("passed") is None:
+        return "<p class=warn>The gate is off: nobody asked whether this teacher is worth imitating.</p>"
+    if gate["passed"]:
+        return (
+            "<p><b>The gate is open</b>: it is right more often than the largest class, calibrated, and answers alike twice.</p>"
+        )
+    return f"<p class=warn><b>The gate is closed</b>: {html.escape(' '.join(map(str, gate.get('reasons', []))))}</p>"
+
+
+def _figures(card: dict[str, Any]) -> list[list[str]]:
+    told_of = card.get("teacher", {})
+    members = " + ".join(str(one.get("name")) for one in told_of.get("members", []))
+    rows = [["", ""], ["teacher", members or str(told_of.get("name", "unknown"))]]
+    rows += [[key, str(card[of])] for key, of in (("from", "encoder_source"), ("licence", "encoder_licence")) if card.get(of)]
+    dev = card.get("dev", {})
+    rows += [
+        [label, f"{dev[key]:.4g}"]
+        for key, label in (
+            ("accuracy", "right, on clips of dev"), ("majority_accuracy", "the largest class alone"),
+            ("wake_auc", "tells the phrase apart (AUC)"), ("frr", "misses clips of the phrase"), ("ece", "calibration error"),
+            ("n_clips", "clips of dev"),
+        ) if key in dev
+    ]  # fmt: skip
+    return rows

@@ -1,0 +1,61 @@
+"""What a recipe will cost: minutes on two cores, step by step, before anything is made. Rough, from two measured runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wakesmith.steps import _recipe
+from wakesmith.voices._base import Shares
+
+if TYPE_CHECKING:
+    from wakesmith.config import PartSettings
+    from wakesmith.steps._recipe import Recipe
+
+TRAIN, DEV = 0.7, 0.15
+"""Shares of what is spoken."""
+SPOKEN_S, NATURAL_S = 0.011, 0.8
+"""A recording by espeak, and one by a network's voice. What follows is of a view, an encoding, an answer and a step of 64."""
+VIEW_S, HEARD_S, ANSWER_S, STEP_S = 0.004, 0.012, 0.008, 0.025
+FIXED_S = {"speak": 2, "prepare": 8, "views": 12, "teach": 40, "label": 5, "train": 25, "export": 4, "evaluate": 20}
+
+
+def minutes(recipe: Recipe) -> dict[str, float]:
+    """Step -> minutes, of the steps that the recipe runs. Recordings from `data.sources` are not counted."""
+    spoken = recipe.speak.n_wake + recipe.speak.n_near_miss + recipe.speak.n_speech
+    n_views = spoken * (TRAIN * recipe.views.n_views + DEV)
+    heard = min(recipe.teach.max_encodings, spoken * TRAIN * recipe.teach.views) + spoken * DEV
+    work_s = {
+        "speak": _spoken_s(recipe), "views": n_views * VIEW_S, "teach": heard * HEARD_S + _tuned_s(recipe),
+        "label": n_views * ANSWER_S, "train": recipe.train.steps * STEP_S * recipe.train.batch / 64,
+    }  # fmt: skip
+    return {step: (FIXED_S[step] + work_s.get(step, 0.0)) / 60 for step in _recipe.road(recipe)}
+
+
+def told(recipe: Recipe) -> str:
+    """In a sentence."""
+    each = minutes(recipe)
+    longest = sorted(each, key=lambda step: -each[step])[:3]
+    parts = ", ".join(f"{step} {max(each[step], 0.1):.1f}" for step in each if step in longest)
+    more = " Recordings from your own sources come on top." if recipe.data.sources else ""
+    return f"About {max(1, round(sum(each.values())))} minutes on 2 free cores without a GPU (longest: {parts}).{more}"
+
+
+def _spoken_s(recipe: Recipe) -> float:
+    """Each voice's part of every kind, at its own speed."""
+    total = 0.0
+    for kind in ("wake", "near_miss", "speech"):
+        n = getattr(recipe.speak, f"n_{kind}")
+        parts = [(_share(voice, kind), SPOKEN_S if voice.name == "espeak" else NATURAL_S) for voice in recipe.speak.voices]
+        whole = sum(share for share, _ in parts) or 1.0
+        total += n * sum(share / whole * each_s for share, each_s in parts)
+    return total
+
+
+def _share(voice: PartSettings, kind: str) -> float:
+    share = getattr(voice, "share", 1.0)
+    return float(getattr(share, kind)) if isinstance(share, Shares) else float(share)
+
+
+def _tuned_s(recipe: Recipe) -> float:
+    """Of fine-tuning, every example passes the encoder forth and back: three times the cost of hearing it."""
+    return recipe.teach.tune.steps * recipe.teach.tune.batch * HEARD_S * 3
