@@ -96,8 +96,9 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def said_by(packages: Path, program: str, model: Path, folder: Path) -> np.ndarray:
-    np.save(folder / "samples.npy", SAMPLES)
+def said_by(packages: Path, program: str, model: Path, folder: Path, samples: np.ndarray = SAMPLES) -> np.ndarray:
+    """What a program's runtime says of int16 samples (N,): a score each 80 ms."""
+    np.save(folder / "samples.npy", samples)
     made = subprocess.run(
         [sys.executable, "-c", program, str(model), str(folder / "samples.npy"), str(speech_embedding._package_file(EMBEDDING))],
         env={**os.environ, "PYTHONPATH": str(packages)}, capture_output=True, text=True, check=True,
