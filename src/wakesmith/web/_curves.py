@@ -56,19 +56,21 @@ def _panel(panel: Panel, rows: Sequence[dict[str, Any]], steps: int) -> str:
     def y(value: float) -> float:
         return TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [_across(y(value), f"{value:.3g}") for value in ticks(top, 4)]
+    parts = [_across(y(value), _number(value)) for value in ticks(top, 4)]
     parts += [f"<text x='{x(step):.0f}' y='{HEIGHT - 6}' text-anchor={at}>{step:,}</text>" for step, at in _ends(steps)]
     for points, colour in zip(series, COLOURS, strict=False):
         shown = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in _thinned(points))
         parts.append(f"<polyline points='{shown}' fill=none stroke='{colour}' stroke-width=2 stroke-linejoin=round />")
         if points:
             parts.append(f"<circle cx='{x(points[-1][0]):.1f}' cy='{y(points[-1][1]):.1f}' r=3 style='fill:{colour}' />")
-    now = ", ".join(f"{points[-1][1]:.3g}" for points in series if points)
+    last = [_number(points[-1][1]) if points else "-" for points in series]
+    now = ", ".join(last)
     title = html.escape(panel.title)
-    names = legend([(_name(key), colour) for key, colour in zip(panel.keys, COLOURS, strict=False)]) if len(series) > 1 else ""
+    told = [(f"{_name(key)} {value}", colour) for key, value, colour in zip(panel.keys, last, COLOURS, strict=False)]
+    names = legend(told) if len(series) > 1 else ""
     label = f"{title}, {html.escape(panel.told)}: {now} after {rows[-1]['step']:,} steps"
     svg = f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{label}'>{''.join(parts)}</svg>"
-    head = f"<figcaption>{title}: {now}</figcaption><span class=soft>{html.escape(panel.told)}</span>"
+    head = f"<figcaption>{title}{f': {now}' if len(series) == 1 else ''}</figcaption><span class=soft>{html.escape(panel.told)}</span>"
     return f"<figure class=panel>{head}{names}{svg}</figure>"
 
 
@@ -92,6 +94,10 @@ def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
 
 def _found(rows: Iterable[dict[str, Any]], before: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for row in rows for key in row if key.startswith(before)))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _name(key: str) -> str:

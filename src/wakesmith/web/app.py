@@ -27,8 +27,8 @@ def build(runs: Path) -> gr.Blocks:
     with page:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML("<h1>Wakesmith</h1>", elem_id="name", padding=False)
-            run = gr.Dropdown(label="Run", choices=[], value=None, interactive=True, elem_id="run", scale=3, info=str(runs))
-            refresh = gr.Button("Refresh runs", elem_id="refresh", scale=0, min_width=120)
+            run = gr.Dropdown(label="Run", choices=[], value=None, interactive=True, elem_id="run", scale=3, info=NOTHING)
+            refresh = gr.Button("Refresh", elem_id="refresh", scale=0, min_width=100)
         with gr.Tabs(elem_id="tabs"):
             for name in TABS:
                 tab = importlib.import_module(f"wakesmith.web.{name}")
@@ -43,4 +43,4 @@ def choices(runs: Path, chosen: str | None = None) -> gr.Dropdown:
     """The chooser with the runs of now: `chosen` stays if it is among them, else the newest is taken."""
     found = _runs.names(runs)
     value = chosen if chosen in found else next(iter(found), None)
-    return gr.Dropdown(choices=found, value=value, info=str(runs) if found else NOTHING)
+    return gr.Dropdown(choices=found, value=value, info=f"In {runs}, the newest first." if found else NOTHING)
