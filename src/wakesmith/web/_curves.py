@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from wakesmith.report.plots import COLOURS, legend, ticks
@@ -22,6 +24,15 @@ class Panel(NamedTuple):
     keys: tuple[str, ...]
     told: str
     top: float | None = None
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    """The log of the training; a last line that is being written is left for the next look."""
+    path = folder / "train" / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
 
 
 def panels(rows: Sequence[dict[str, Any]]) -> list[Panel]:

@@ -39,17 +39,8 @@ def shown(runs: Path, name: str | None) -> tuple[Any, ...]:
     return _curves_of(folder), _teacher_of(folder), gr.Timer(active=_work.at_work(folder))
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """The log of the training; a last line that is being written is left for the next look."""
-    path = folder / "train" / "metrics.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
-
-
 def _curves_of(folder: Path) -> str:
-    found = rows(folder)
+    found = _curves.log(folder)
     if not found:
         return _looks.message(NO_LOG)
     asked = config.read_yaml(folder / CONFIG).get("train", {}).get("steps", 0)

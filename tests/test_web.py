@@ -1,0 +1,284 @@
+"""The page without a browser: runs by name, recipes from fields, work by its output, curves, what a bundle hears, the guard."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import tiny_run, tone_bundle
+from wakesmith import audio, config
+from wakesmith.errors import ConfigError, WakesmithError
+from wakesmith.run import Run
+from wakesmith.steps import _cost, _recipe
+from wakesmith.web import _curves, _guard, _hear, _plan, _runs, _work
+
+NO_FIELDS = {
+    "teacher": "", "teacher_folder": "", "natural": "", "recordings": "", "negatives": "", "noise": "", "rooms": "",
+    "test_recordings": "",
+}  # fmt: skip
+
+
+def run(runs: Path, name: str = "hey_nova", phrase: str = "hey nova") -> Path:
+    (runs / name).mkdir(parents=True)
+    (runs / name / "config.yaml").write_text(config.to_yaml(_recipe.load({"phrase": phrase})))
+    return runs / name
+
+
+def recipe(**fields: str) -> str:
+    return _plan.recipe_text(**{"phrase": "hey nova", "preset": "quick", **NO_FIELDS, **fields})
+
+
+def test_only_folders_with_a_recipe_are_runs(tmp_path: Path):
+    run(tmp_path)
+    (tmp_path / "something").mkdir()
+
+    assert _runs.names(tmp_path) == ["hey_nova"]
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../other", "/etc", "a/b", ".hidden", "a\0b"])
+def test_a_name_that_leads_out_of_the_runs_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(ConfigError, match="not the name of a run"):
+        _runs.folder(tmp_path, name)
+
+
+def test_a_link_that_leads_out_of_the_runs_is_refused(tmp_path: Path):
+    run(tmp_path / "elsewhere")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "link").symlink_to(tmp_path / "elsewhere" / "hey_nova")
+
+    with pytest.raises(ConfigError, match="leads out of"):
+        _runs.folder(tmp_path / "runs", "link")
+
+
+@pytest.mark.parametrize("preset", ["quick", "standard"])
+def test_a_recipe_loses_nothing_on_its_way_through_the_page(preset: str):
+    asked = _recipe.load({"phrase": "hey nova"}, preset=preset)
+
+    assert _plan.read(recipe(preset=preset)) == asked
+    assert _plan.read(config.to_yaml(_plan.read(recipe(preset=preset)))) == asked
+
+
+def test_the_fields_do_what_the_options_of_the_command_do(tmp_path: Path):
+    made = _plan.read(
+        recipe(teacher="whisper", teacher_folder="w", negatives="speech/\nmore.csv", natural="kokoro/", recordings="mine")
+    )
+
+    assert (made.teacher.name, made.teacher.path) == ("whisper", "w")
+    assert [(one.name, one.label) for one in made.data.sources] == [
+        ("wav_folders", "wake"), ("wav_folders", "speech"), ("manifest_csv", "speech"),
+    ]  # fmt: skip
+    assert [voice.name for voice in made.speak.voices] == ["espeak", "kokoro"]
+
+
+def test_a_mistake_in_the_recipe_is_named():
+    with pytest.raises(ConfigError, match="train.stepz: unknown key"):
+        _plan.read(recipe().replace("  steps: 1200", "  stepz: 1200"))
+    with pytest.raises(ConfigError, match="recipe: not readable as YAML"):
+        _plan.read("train: [")
+
+
+def test_a_run_of_another_phrase_is_not_overwritten(tmp_path: Path):
+    run(tmp_path)
+
+    with pytest.raises(ConfigError, match="is the run of 'hey nova'"):
+        _plan.planned(tmp_path, "hey_nova", _recipe.load({"phrase": "computer"}))
+
+
+def test_the_whole_recipe_lies_in_the_run_folder(tmp_path: Path):
+    asked = _plan.read(recipe())
+
+    assert _recipe.load(config.read_yaml(_plan.planned(tmp_path, "nova", asked) / "config.yaml")) == asked
+
+
+def test_good_takes_are_kept_and_bad_ones_are_told(tmp_path: Path):
+    audio.write(
+        tmp_path / "good.wav", tiny_run.placed(tiny_run.sweep(np.random.default_rng(1)), 0.3, 1.5, np.random.default_rng(1))
+    )
+    audio.write(tmp_path / "silent.wav", np.zeros(24_000, np.float32))
+    (tmp_path / "text.wav").write_text("no sound")
+
+    own, rows = _plan.keep(tmp_path, "nova", "ana", [str(tmp_path / name) for name in ("good.wav", "silent.wav", "text.wav")])
+
+    assert [bool(row.faults) for row in rows] == [False, True, True]
+    assert [path.relative_to(own).as_posix() for path in own.rglob("*.wav")] == ["ana/001.wav"]
+    _plan.keep(tmp_path, "nova", "ana", [str(tmp_path / "good.wav")])
+    assert len(_plan.kept(tmp_path, "nova")) == 2
+    assert _runs.names(tmp_path) == []
+
+
+@pytest.mark.parametrize("speaker", ["", "../x", "a b"])
+def test_a_speaker_becomes_a_folder_and_no_more(tmp_path: Path, speaker: str):
+    with pytest.raises(ConfigError, match="becomes a folder's name"):
+        _plan.keep(tmp_path, "nova", speaker, ["x.wav"])
+
+
+def test_progress_is_read_from_the_output():
+    now = _work.progress(["[1/8] speak", "speak: 10 done in 3 s", "[6/8] train", "train: 300 of 1200, 45 s left"])
+
+    assert (now.number, now.n_steps, now.step, now.left_s) == (6, 8, "train", 45)
+    assert now.share == pytest.approx((5 + 0.25) / 8)
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        (["[1/8] speak", "bundle: runs/x/bundle"], "done"),
+        (["[1/8] speak", "wakesmith: interrupted. The same command goes on from here."], "stopped"),
+        (["[1/8] speak"], "stopped"),
+        (["wakesmith: configuration: 2 problems:", "  - a", "  - b"], "failed"),
+        (["Traceback (most recent call last):", "ValueError: x"], "failed"),
+        ([], "none"),
+    ],
+)
+def test_the_end_is_read_from_the_output(tmp_path: Path, said: list[str], word: str):
+    assert _work.ended(tmp_path, said)[0] == word
+
+
+@pytest.mark.slow
+def test_a_forge_that_cannot_begin_tells_why(tmp_path: Path):
+    place = run(tmp_path)
+    (place / "config.yaml").write_text("phrase: hey nova\ntrain: {stepz: 1}\n")
+    _work.start(place, ["hey nova"])
+    with pytest.raises(WakesmithError, match="at work here already"):
+        _work.start(place, ["hey nova"])
+    until = time.monotonic() + 60
+    while _work.at_work(place) and time.monotonic() < until:
+        time.sleep(0.1)
+
+    assert _work.ended(place, _work.lines(place)) == ("failed", "configuration: train.stepz: unknown key. Did you mean 'steps'?")
+
+
+def test_a_forge_of_the_terminal_is_seen_and_stopped(tmp_path: Path):
+    place = run(tmp_path)
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom wakesmith.run import Run\n"
+        "try:\n    with Run(Path(sys.argv[1])).alone():\n        print('in', flush=True)\n        time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    sys.exit(130)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    other.stdout.readline()
+
+    assert _work.at_work(place)
+    with pytest.raises(ConfigError, match="at work here"):
+        _plan.planned(tmp_path, "hey_nova", _recipe.load({"phrase": "hey nova"}))
+    _work.stop(place)
+    assert other.wait(10) == 130
+    assert not _work.at_work(place)
+    with pytest.raises(WakesmithError, match="nothing is at work"):
+        _work.stop(place)
+
+
+def test_the_curves_show_every_term_of_the_log():
+    row = {
+        "loss/KnowledgeDistillation": 1.0,
+        "loss/CrossEntropy": 0.5,
+        "agreement": 0.9,
+        "teacher_entropy": 0.1,
+        "dropped_rows": 2,
+    }
+    log = [
+        {"step": step, **row, "gradient_share/hard": 0.4, "gradient_share/Embedding": 0.6, "samples_per_s": 1234.5}
+        for step in (10, 20)
+    ]
+    page = _curves.drawn([*log, {"step": 20, "eval_loss": 0.3, "eval_frr": 0.2}], 100)
+
+    for word in (
+        "KnowledgeDistillation: 1", "CrossEntropy: 0.5", "Agreement with the teacher: 0.9", "Teacher&#x27;s entropy: 0.1",
+        "Dropped rows: 2", "hard 0.4", "Embedding 0.6", "Throughput: 1,234", "Loss on dev: 0.3", "Missed on dev: 0.2",
+    ):  # fmt: skip
+        assert word in page, word
+
+
+def test_a_file_is_heard_as_the_command_hears_it(tmp_path: Path):
+    bundle = tone_bundle.make(tmp_path / "bundle", {"beep": 1000})
+    sound = tone_bundle.tone(1000, 1.0, 0.5, 3.0)
+
+    heard = _hear.whole(bundle, "run", sound)
+
+    assert len(heard.found) == 1
+    assert heard.scores["beep"][heard.times_s.searchsorted(heard.found[0].time_s)] == pytest.approx(heard.found[0].score)
+    assert "1 detection" in _hear.summary([heard])
+    assert _hear.plot([heard]).count("<circle") == 1
+
+
+def test_the_microphone_keeps_the_last_seconds(tmp_path: Path):
+    stream = _hear.Stream(tone_bundle.make(tmp_path / "bundle", {"beep": 1000}), "run", keep_s=2.0)
+    for _ in range(12):
+        stream.feed(tone_bundle.tone(1000, 0.2, 0.2, 0.5))
+
+    heard = stream.heard()
+    assert heard.times_s[-1] - heard.times_s[0] <= 2.0
+    assert heard.times_s[-1] == pytest.approx(6.0, abs=0.1)
+    assert len(heard.found) > 5
+
+
+def test_the_cost_grows_with_the_work():
+    quick, long = (_recipe.load({"phrase": "hey nova", "train": {"steps": steps}}) for steps in (100, 10_000))
+
+    assert _cost.minutes(long)["train"] > 5 * _cost.minutes(quick)["train"]
+    assert "teach" not in _cost.minutes(_recipe.load({"phrase": "hey nova", "train": {"distil": False}}))
+
+
+def asked(token: str | None, path: str = "/", **headers: str):
+    """Status and headers of the guard's answer, over its ASGI interface."""
+    client = pytest.importorskip("starlette.testclient")
+
+    async def page(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"the page"})
+
+    base = "http://127.0.0.1:7860"
+    made = client.TestClient(_guard.Guard(page, token), base_url=base)
+    return made.get(path, headers=headers, follow_redirects=False)
+
+
+def test_without_a_token_loopback_alone_is_served():
+    assert asked(None).status_code == 200
+    assert asked(None, Host="evil.example").status_code == 403
+    assert asked(None, Origin="http://evil.example").status_code == 403
+    assert asked(None, Origin="http://127.0.0.1:7860").status_code == 200
+
+
+def test_with_a_token_only_who_knows_it_is_served():
+    token = "abcdefghijkl"
+    assert asked(token).status_code == 401
+    assert asked(token, "/config").status_code == 401
+    assert asked(token, "/?token=wrong").status_code == 401
+    assert asked(token, Cookie="wakesmith_token=wrong").status_code == 401
+    assert asked(token, Cookie=f"wakesmith_token={token}").status_code == 200
+    assert asked(token, Authorization=f"Bearer {token}").status_code == 200
+    given = asked(token, f"/?token={token}")
+    assert (given.status_code, given.headers["location"]) == (303, "/")
+    assert "HttpOnly" in given.headers["set-cookie"]
+
+
+def test_the_browser_is_told_to_load_nothing_of_other_machines():
+    assert "default-src 'self'" in asked(None).headers["content-security-policy"]
+
+
+def test_a_token_is_made_where_others_could_ask():
+    from wakesmith.web import serve
+
+    assert serve.token_for("127.0.0.1", None) is None
+    assert len(serve.token_for("0.0.0.0", None) or "") > 20
+    with pytest.raises(ConfigError, match="12 or more"):
+        serve.token_for("0.0.0.0", "short")
+
+
+def test_an_unfinished_line_of_the_log_is_left_for_the_next_look(tmp_path: Path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "metrics.jsonl").write_text(json.dumps({"step": 1, "loss": 2.0}) + '\n{"step": 2, "lo')
+
+    assert _curves.log(tmp_path) == [{"step": 1, "loss": 2.0}]
+
+
+def test_a_held_folder_names_its_process(tmp_path: Path):
+    place = Run(run(tmp_path))
+
+    with place.alone():
+        assert _work.at_work(place.folder)
