@@ -29,13 +29,14 @@ def build(runs: Path, run: gr.Dropdown) -> None:
 
     with gr.Row(equal_height=False):
         phrase = gr.Textbox(
+            value="",
             label="Phrase",
             placeholder="hey nova",
             elem_id="phrase",
             info="Three or more syllables; commas between several.",
             scale=2,
         )
-        name = gr.Textbox(label="Name of the run", elem_id="run-name", info=f"Its folder in {runs}.", scale=1)
+        name = gr.Textbox(value="", label="Name of the run", elem_id="run-name", info=f"Its folder in {runs}.", scale=1)
     with gr.Row(equal_height=False):
         preset = gr.Radio(PRESETS, value="quick", label="Preset", elem_id="preset", info="quick for a first try.")
         teacher = gr.Dropdown(
@@ -46,12 +47,12 @@ def build(runs: Path, run: gr.Dropdown) -> None:
             info="Whom it learns from.",
         )
         teacher_folder = gr.Textbox(
-            label="Folder of the teacher", info="Where its weights lie on this machine; moonshine needs none."
+            value="", label="Folder of the teacher", info="Where its weights lie on this machine; moonshine needs none."
         )
     with gr.Accordion("Hear the phrase first", open=False):
         with gr.Row(equal_height=True):
             voice = gr.Dropdown(_voices(), value="espeak", label="Voice", elem_id="voice")
-            speaker = gr.Textbox(label="Speaker", info="Empty: the voice's first.")
+            speaker = gr.Textbox(value="", label="Speaker", info="Empty: the voice's first.")
             hear = gr.Button("Say it", elem_id="say", min_width=120)
         said = gr.Audio(label="The phrase", interactive=False, autoplay=True, elem_id="said", buttons=[])
     with gr.Accordion("Your own recordings of the phrase", open=False):
@@ -68,12 +69,14 @@ def build(runs: Path, run: gr.Dropdown) -> None:
             keep = gr.Button("Check and keep", elem_id="keep", min_width=160)
         takes = gr.HTML(elem_id="takes")
     with gr.Accordion("Folders on this machine", open=False):
-        natural = gr.Textbox(label="Natural voices", info="Folder of Kokoro-82M, or its name on the hub, as OWNER/NAME.")
+        natural = gr.Textbox(
+            value="", label="Natural voices", info="Folder of Kokoro-82M, or its name on the hub, as OWNER/NAME."
+        )
         recordings = gr.Textbox(
-            label="Recordings of the phrase", lines=1, elem_id="recordings", info="Folders or manifests, one a line."
+            value="", label="Recordings of the phrase", lines=1, elem_id="recordings", info="Folders or manifests, one a line."
         )
         negatives, noise, rooms, tests = (
-            gr.Textbox(label=label, lines=1, info=info)
+            gr.Textbox(value="", label=label, lines=1, info=info)
             for label, info in (
                 ("Other speech", "Folders or manifests, one a line."), ("Noise", "The same."), ("Rooms", "Impulse responses."),
                 ("Recordings of the phrase for the test alone", "It is judged by these, and never learns them."),
