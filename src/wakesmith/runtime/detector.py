@@ -62,6 +62,9 @@ class Gate:
         if len(smoothed) == 0:
             return found
         above = smoothed >= self.threshold
+        if not above.any():  # nearly always, and what follows costs as much as a small model
+            self._armed = True
+            return found
         turns = np.flatnonzero(np.diff(above, prepend=not above[0]))  # where each run of above or below begins
         for start, end in zip(turns, [*turns[1:], len(above)], strict=True):
             if not above[start]:
@@ -136,6 +139,8 @@ class Detector:
         if len(self._heard) < len(self.points):
             raise BundleError("the bundle has no operating point yet. Run `wakesmith evaluate`, or give a threshold, as in 0.5.")
         times_s, scores = self.hear(samples)
+        if len(scores) == 0:
+            return []
         columns = scores.reshape(len(scores), len(self._heard)).T
         found = [one for heard, own in zip(self._heard, columns, strict=True) for one in heard.feed(times_s, own)]
         return sorted(found, key=lambda one: one.time_s)
@@ -158,9 +163,12 @@ class Detector:
         """The next samples, (any length,) -> times in seconds (n,), unsmoothed scores (n,) or (n, K) of every step that is now
         whole; the rest waits. Nothing is detected: `process` does that."""
         heard = np.concatenate([self._waiting, _checked(samples)])
-        step, n_phrases = self.card.step_samples, len(self.points)
+        step, columns = self.card.step_samples, [len(self.points)] if len(self.points) > 1 else []
         n_steps = len(heard) // step
-        made = np.empty((n_steps, self.card.scores_per_step, *([n_phrases] if n_phrases > 1 else [])), np.float32)
+        if n_steps == 0:  # small chunks mostly end here
+            self._waiting = heard
+            return np.zeros(0), np.zeros((0, *columns), np.float32)
+        made = np.empty((n_steps, self.card.scores_per_step, *columns), np.float32)
         for i, chunk in enumerate(heard[: n_steps * step].reshape(n_steps, 1, step)):
             made[i], self._state = self._engine.step(chunk, self._state)
         self._waiting = heard[n_steps * step :]

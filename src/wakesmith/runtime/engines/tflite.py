@@ -61,6 +61,7 @@ class _Stream:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise BundleError(f"{path}: LiteRT cannot load it ({reason}). Export the bundle again.") from error
         self.inputs, self.outputs = self._model.get_input_details(), self._model.get_output_details()
+        self._kept = [(one["index"], after["index"]) for one, after in zip(self.inputs[1:], self.outputs[1:], strict=False)]
         for one in self.inputs[1:]:
             self._model.set_tensor(one["index"], np.full(one["shape"], one["quantization"][1], one["dtype"]))
 
@@ -70,12 +71,13 @@ class _Stream:
         step, zero = source["quantization"]
         heard = np.clip(np.rint(features / step) + zero, -128, 127).astype(np.int8)
         scores = np.empty((1, heard.shape[1] // stride), np.float32)
+        model, kept = self._model, self._kept
         for i in range(scores.shape[1]):
-            self._model.set_tensor(source["index"], heard[:, i * stride : (i + 1) * stride])
-            self._model.invoke()
-            scores[0, i] = self._model.get_tensor(result["index"])[0, 0] * result["quantization"][0]
-            for before, after in zip(self.inputs[1:], self.outputs[1:], strict=True):
-                self._model.set_tensor(before["index"], self._model.get_tensor(after["index"]))
+            model.set_tensor(source["index"], heard[:, i * stride : (i + 1) * stride])
+            model.invoke()
+            scores[0, i] = model.get_tensor(result["index"])[0, 0] * result["quantization"][0]
+            for before, after in kept:
+                model.set_tensor(before, model.get_tensor(after))
         return scores
 
 

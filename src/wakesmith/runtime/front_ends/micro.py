@@ -37,8 +37,9 @@ class Micro:
 
     def step(self, samples: Floats) -> Floats:
         """(n,) float in -1..1, n a multiple of 160 -> (n / 160, 40)"""
-        hops = to_int16(samples).reshape(-1, HOP_SAMPLES)
-        frames = [self._front_end.process_samples(hop.tobytes()).features for hop in hops]
+        heard, hop_bytes = to_int16(samples).tobytes(), 2 * HOP_SAMPLES
+        hops = [heard[at : at + hop_bytes] for at in range(0, len(heard), hop_bytes)]
+        frames = [self._front_end.process_samples(hop).features for hop in hops]
         return np.minimum(np.array(frames, np.float32).reshape(len(hops), N_BINS), HIGHEST)
 
 
