@@ -75,7 +75,7 @@ def test_the_fields_do_what_the_options_of_the_command_do(tmp_path: Path):
 
 
 def test_a_mistake_in_the_recipe_is_named():
-    with pytest.raises(ConfigError, match="train.stepz: unknown key"):
+    with pytest.raises(ConfigError, match=r"train\.stepz: unknown key"):
         _plan.read(recipe().replace("  steps: 1200", "  stepz: 1200"))
     with pytest.raises(ConfigError, match="recipe: not readable as YAML"):
         _plan.read("train: [")

@@ -81,7 +81,8 @@ def _panel(panel: Panel, rows: Sequence[dict[str, Any]], steps: int) -> str:
     names = legend(told) if len(series) > 1 else ""
     label = f"{title}, {html.escape(panel.told)}: {now} after {rows[-1]['step']:,} steps"
     svg = f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{label}'>{''.join(parts)}</svg>"
-    head = f"<figcaption>{title}{f': {now}' if len(series) == 1 else ''}</figcaption><span class=soft>{html.escape(panel.told)}</span>"
+    caption = title if len(series) > 1 else f"{title}: {now}"
+    head = f"<figcaption>{caption}</figcaption><span class=soft>{html.escape(panel.told)}</span>"
     return f"<figure class=panel>{head}{names}{svg}</figure>"
 
 
