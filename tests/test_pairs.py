@@ -151,10 +151,10 @@ def test_a_pair_that_is_not_claimed_is_refused_before_training(student: str, fro
 
 
 @pytest.mark.parametrize(("student", "front_end", "exporter"), [claim[:3] for claim in claims() if claim[3] == "not"])
-def test_weights_whose_scores_stray_are_not_written(student: str, front_end: str, exporter: str, tmp_path: Path):
+def test_a_file_that_strays_or_is_no_smaller_is_not_written(student: str, front_end: str, exporter: str, tmp_path: Path):
     made, part = listener(student, front_end), registry.build("exporters", config.part("exporters", exporter))
 
-    with pytest.raises(BundleError, match="1 of 100 scores differs from the student's"):
+    with pytest.raises(BundleError, match=r"1 of 100 scores differs from the student's|bytes of int8, .* of float"):
         part.export(made, tmp_path / part.file_name, calibration(made))
 
     assert list(tmp_path.iterdir()) == []
