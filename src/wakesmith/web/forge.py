@@ -84,7 +84,14 @@ def build(runs: Path, run: gr.Dropdown) -> None:
         )  # fmt: skip
     made = gr.State("")
     with gr.Accordion("The whole recipe: every option", open=False):
-        recipe = gr.Code(language="yaml", label="Recipe", elem_id="recipe", interactive=True, lines=12, max_lines=30)
+        recipe = gr.Code(
+            language="yaml",
+            label="Recipe (Escape, then Tab leaves it)",
+            elem_id="recipe",
+            interactive=True,
+            lines=12,
+            max_lines=30,
+        )
         with gr.Row():
             make = gr.Button("Make the recipe", elem_id="make")
             check = gr.Button("Check it", elem_id="check")
