@@ -128,6 +128,7 @@ def test_progress_is_read_from_the_output():
     [
         (["[1/8] speak", "bundle: runs/x/bundle"], "done"),
         (["[1/8] speak", "wakesmith: interrupted. The same command goes on from here."], "stopped"),
+        (["Traceback (most recent call last):", "KeyboardInterrupt", "wakesmith: interrupted. The same command ..."], "stopped"),
         (["[1/8] speak"], "stopped"),
         (["wakesmith: configuration: 2 problems:", "  - a", "  - b"], "failed"),
         (["Traceback (most recent call last):", "ValueError: x"], "failed"),

@@ -109,7 +109,9 @@ def ended(folder: Path, said: list[str]) -> tuple[str, str]:
             return "done", "Forged. Go on makes only what a changed recipe needs."
         return "none", "Planned, not forged yet. Press Go on."
     told = [line.removeprefix("wakesmith: ") for line in said if line.startswith("wakesmith: ")]
-    if told and not told[-1].startswith("interrupted"):
+    if told and told[-1].startswith("interrupted"):  # its helpers may have said more
+        return "stopped", "Stopped. What was made is kept: press Go on."
+    if told:
         after = said[max(i for i, line in enumerate(said) if line.startswith("wakesmith: ")) + 1 :]
         return "failed", "\n".join([told[-1], *after])
     if any(line.startswith("Traceback") for line in said):
