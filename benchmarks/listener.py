@@ -6,6 +6,7 @@ Each RUN is a run folder; every bundle in it that `Detector` runs is heard in a 
 model that comes with it, in the arena's environments. CPU is time of the process, not of the clock, so other work on the machine
 counts little; the least of several turns is told. `--install` measures the runtime alone in a fresh environment, wheels cached.
 `--hours H` hears H hours in chunks of 1 sample to 10 s instead: detections must be those of even chunks, memory must stay flat.
+Give it a --sound that holds the phrase: equal silence proves nothing, and the command then ends with 1.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ def long(folder: Path, hours: float, file: Path | None) -> dict[str, Any]:
     settled = max(2, len(memory) // 10)
     grown = max(memory[settled:]) - max(memory[:settled])
     return {"name": str(folder), "hours": len(memory) * PIECE_S / 3600, "detections": n_found, "equal": equal,
-            "memory": memory[-1], "grown": grown, "holds": equal and grown <= MOST_APART_BYTES}  # fmt: skip
+            "memory": memory[-1], "grown": grown, "holds": equal and n_found > 0 and grown <= MOST_APART_BYTES}  # fmt: skip
 
 
 def cuts(chance: np.random.Generator, n: int) -> np.ndarray:
