@@ -16,6 +16,7 @@ import pytest
 
 from tests import tiny_encoders, tiny_run
 from wakesmith import audio, config
+from wakesmith.runtime.detector import Detector
 
 pytestmark = pytest.mark.slow
 api = pytest.importorskip("playwright.sync_api")
@@ -121,7 +122,7 @@ def test_the_phrase_makes_the_recipe_and_its_cost(page: Any):
     page.keyboard.press("Tab")
 
     says(page, "#cost", "minutes on 2 free cores")
-    assert page.locator("#run-name textarea, #run-name input").first.input_value() == "swoop"
+    page.wait_for_function("() => document.querySelector('#run-name').querySelector('textarea, input').value == 'swoop'")
 
 
 def test_a_voice_says_the_phrase(page: Any):
@@ -190,11 +191,16 @@ def test_the_training_is_watched(page: Any):
 
 
 def test_a_file_is_tried(page: Any, folder: Path):
+    detector = Detector.load(folder / "runs" / "swoop" / "bundle")
+    found = [*detector.process(audio.read(folder / "three.wav")), *detector.finish()]
     tab(page, "Try")
     page.locator("#try-file input[type=file]").set_input_files(folder / "three.wav")
 
-    says(page, "#heard", "swoop: 3 detections")
-    page.wait_for_selector("#heard svg circle")
+    assert found
+    says(page, "#heard", f"swoop: {len(found)} detection")
+    for hit in found:
+        assert f"{hit.time_s:.2f} s" in page.locator("#heard").inner_text()
+    assert page.locator("#heard svg circle").count() == len(found)
 
 
 def test_the_microphone_is_tried(page: Any):
