@@ -20,6 +20,9 @@ TITLE = "Forge"
 EVERY_S = 2.0
 PRESETS = sorted(path.stem for path in _recipe.PRESETS.glob("*.yaml"))
 EDITED = "The recipe below was changed by hand, so it stays as it is. Press 'Make the recipe' to take the fields again."
+TAKE = """(fresh, made, recipe) =>
+  fresh && (!(recipe || '').trim() || recipe.trim() === made.trim()) ? [fresh, fresh] : [made, recipe]"""
+"""In the browser, at once: what was typed into the recipe while the new one was on its way stays."""
 WORD = {"working": "At work", "done": "Done", "stopped": "Stopped", "failed": "Failed", "none": "Not begun"}
 
 
@@ -82,7 +85,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
                 ("Recordings of the phrase for the test alone", "It is judged by these, and never learns them."),
             )
         )  # fmt: skip
-    made = gr.State("")
+    made, fresh = (gr.Textbox("", visible="hidden", elem_id=id_) for id_ in ("made", "fresh"))
     with gr.Accordion("The whole recipe: every option", open=False):
         recipe = gr.Code(
             language="yaml",
@@ -106,17 +109,23 @@ def build(runs: Path, run: gr.Dropdown) -> None:
     fields = [phrase, preset, teacher, teacher_folder, natural, recordings, negatives, noise, rooms, tests]
     quiet: dict[str, Any] = {"show_progress": "hidden"}
     shown = [state, stop, go_on, timer]
+
+    def followed(event: Any) -> None:
+        made_anew = event(told(follow), [made, recipe, *fields], [fresh, cost], **quiet)
+        made_anew.success(None, [fresh, made, recipe], [made, recipe], js=TAKE, **quiet)
+
     for one in (phrase, teacher_folder, natural, recordings, negatives, noise, rooms, tests):
-        one.blur(told(follow), [made, recipe, *fields], [made, recipe, cost], **quiet)
-    preset.input(told(follow), [made, recipe, *fields], [made, recipe, cost], **quiet)
-    teacher.input(told(follow), [made, recipe, *fields], [made, recipe, cost], **quiet)
+        followed(one.blur)
+    followed(preset.input)
+    followed(teacher.input)
     phrase.blur(lambda text: _plan.run_name(text) if text.strip() else gr.skip(), phrase, name, **quiet)
     make.click(told(remade), fields, [made, recipe, cost], **quiet)
     check.click(told(lambda text: _costs(_plan.read(text))), recipe, cost, **quiet)
     hear.click(told(spoken), [phrase, voice, speaker, preset], said)
     keep.click(
         told(lambda *given: kept(runs, *given)), [phrase, name, who, take, files, recordings], [takes, recordings, take, files]
-    ).success(told(follow), [made, recipe, *fields], [made, recipe, cost], **quiet)
+    )
+    followed(recordings.change)
     start.click(
         told(lambda *given: begin(runs, *given)), [name, made, recipe, *fields], [made, recipe, cost, *shown], **quiet
     ).success(lambda text: choices(runs, text), name, run, **quiet)
@@ -126,14 +135,15 @@ def build(runs: Path, run: gr.Dropdown) -> None:
         event(told(lambda one: work(runs, one)), run, shown, **quiet)
 
 
-def follow(made: str, recipe: str, *fields: str) -> tuple[Any, Any, Any]:
+def follow(made: str, recipe: str, *fields: str) -> tuple[Any, Any]:
     """The recipe follows the fields until it is changed by hand."""
     if not str(fields[0] or "").strip():
-        return gr.skip(), gr.skip(), gr.skip()
+        return gr.skip(), gr.skip()
     if (recipe or "").strip() and recipe.strip() != made.strip():
         gr.Info(EDITED)
-        return gr.skip(), gr.skip(), gr.skip()
-    return remade(*fields)
+        return gr.skip(), gr.skip()
+    text = _plan.recipe_text(*fields)
+    return text, _costs(_plan.read(text))
 
 
 def remade(*fields: str) -> tuple[str, str, str]:
