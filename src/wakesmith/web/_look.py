@@ -7,6 +7,7 @@ from typing import Any
 CSS = """
 #name h1{font-size:1.6rem;margin:0}
 #top{align-items:end}
+#say,#keep{align-self:end;max-height:2.8rem}
 .gradio-container{width:100%!important;max-width:72rem!important;min-width:0!important;margin:0 auto!important}
 @media(max-width:40rem){.gradio-container{padding:0 .3rem!important} .gradio-container>main{padding:.5rem!important}
   #top{flex-wrap:wrap} #name{flex:1 0 100%} #run{min-width:0!important}}

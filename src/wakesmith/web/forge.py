@@ -76,10 +76,10 @@ def build(runs: Path, run: gr.Dropdown) -> None:
             value="", label="Natural voices", info="Folder of Kokoro-82M, or its name on the hub, as OWNER/NAME."
         )
         recordings = gr.Textbox(
-            value="", label="Recordings of the phrase", lines=1, elem_id="recordings", info="Folders or manifests, one a line."
+            value="", label="Recordings of the phrase", lines=2, elem_id="recordings", info="Folders or manifests, one a line."
         )
         negatives, noise, rooms, tests = (
-            gr.Textbox(value="", label=label, lines=1, info=info)
+            gr.Textbox(value="", label=label, lines=2, info=info)
             for label, info in (
                 ("Other speech", "Folders or manifests, one a line."), ("Noise", "The same."), ("Rooms", "Impulse responses."),
                 ("Recordings of the phrase for the test alone", "It is judged by these, and never learns them."),
