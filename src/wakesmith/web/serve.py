@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -33,7 +34,8 @@ def run(runs: Path, host: str, port: int, token: str | None) -> None:
                 f"Wakesmith shows the runs in {runs}: {address}{f'?token={token}' if token else ''}\nCtrl-C ends it.", flush=True
             )
             config = uvicorn.Config(served, log_level="warning", timeout_graceful_shutdown=1, server_header=False)
-            uvicorn.Server(config).run(sockets=[listening])
+            with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+                uvicorn.Server(config).run(sockets=[listening])
 
 
 def token_for(host: str, token: str | None) -> str | None:
