@@ -136,9 +136,12 @@ class Detector:
 
     def process(self, samples: npt.ArrayLike) -> list[Detection]:
         """Hear the next samples, (any length,) float in -1..1 or int16 -> detections in order of time, from the last reset."""
+        return self.detect(*self.hear(samples))
+
+    def detect(self, times_s: Times, scores: Floats) -> list[Detection]:
+        """What `hear` gave -> detections in order of time: for who wants the scores too. Raises BundleError."""
         if len(self._heard) < len(self.points):
             raise BundleError("the bundle has no operating point yet. Run `wakesmith evaluate`, or give a threshold, as in 0.5.")
-        times_s, scores = self.hear(samples)
         if len(scores) == 0:
             return []
         columns = scores.reshape(len(scores), len(self._heard)).T
@@ -161,7 +164,7 @@ class Detector:
 
     def hear(self, samples: npt.ArrayLike) -> tuple[Times, Floats]:
         """The next samples, (any length,) -> times in seconds (n,), unsmoothed scores (n,) or (n, K) of every step that is now
-        whole; the rest waits. Nothing is detected: `process` does that."""
+        whole; the rest waits. Nothing is detected: `detect` does that."""
         heard = np.concatenate([self._waiting, _checked(samples)])
         step, columns = self.card.step_samples, [len(self.points)] if len(self.points) > 1 else []
         n_steps = len(heard) // step

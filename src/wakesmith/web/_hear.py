@@ -13,7 +13,7 @@ import numpy as np
 
 from wakesmith import audio
 from wakesmith.errors import BundleError
-from wakesmith.report.plots import COLOURS, legend
+from wakesmith.report.plots import COLOURS, across, legend
 from wakesmith.runtime.detector import TAIL_S, Detection, Detector, smooth
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 220, 44, 12, 12, 34
@@ -55,15 +55,14 @@ class Stream:
         self.detector = Detector.load(self.bundle)
         if None in self.detector.points.values():
             raise BundleError(f"{self.bundle}: has no threshold yet. Press Go on in the tab Forge, which evaluates it.")
-        self.scorer = self.detector.another()
         self.times: deque[float] = deque()
         self.raw: deque[Any] = deque()
         self.found: list[Detection] = []
 
     def feed(self, samples: audio.Samples) -> list[Detection]:
         """(N,) -> what woke it now"""
-        times_s, scores = self.scorer.hear(samples)
-        new = self.detector.process(samples)
+        times_s, scores = self.detector.hear(samples)
+        new = self.detector.detect(times_s, scores)
         self.times.extend(times_s)
         self.raw.extend(scores)
         while self.times and self.times[-1] - self.times[0] > self.keep_s:
@@ -93,7 +92,7 @@ def plot(heard: Sequence[Heard]) -> str:
     def y(score: float) -> float:
         return TOP + (1 - min(max(score, 0.0), 1.0)) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [_across(y(score), f"{score:g}") for score in (0.0, 0.5, 1.0)]
+    parts = [across(y(score), f"{score:g}", LEFT, WIDTH - RIGHT) for score in (0.0, 0.5, 1.0)]
     parts += [
         f"<text x='{x(at):.0f}' y='{HEIGHT - 14}' text-anchor={anchor}>{at:.1f} s</text>"
         for at, anchor in ((start, "start"), ((start + end) / 2, "middle"), (end, "end"))
@@ -126,11 +125,6 @@ def rows(heard: Sequence[Heard]) -> list[list[str]]:
 def summary(heard: Sequence[Heard]) -> str:
     told = "; ".join(f"{one.name}: {len(one.found)} detection{'' if len(one.found) == 1 else 's'}" for one in heard)
     return f"<p role=status><b>{html.escape(told)}</b></p>"
-
-
-def _across(at: float, label: str) -> str:
-    line = f"<line class=grid x1='{LEFT}' y1='{at:.1f}' x2='{WIDTH - RIGHT}' y2='{at:.1f}' />"
-    return f"{line}<text x='{LEFT - 6}' y='{at + 4:.1f}' text-anchor=end>{label}</text>"
 
 
 def _thinned(times_s: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -61,6 +61,7 @@ class _Stream:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise BundleError(f"{path}: LiteRT cannot load it ({reason}). Export the bundle again.") from error
         self.inputs, self.outputs = self._model.get_input_details(), self._model.get_output_details()
+        # Not strict: what does not come out as it went in, `TfliteEngine` refuses with its shapes.
         self._kept = [(one["index"], after["index"]) for one, after in zip(self.inputs[1:], self.outputs[1:], strict=False)]
         for one in self.inputs[1:]:
             self._model.set_tensor(one["index"], np.full(one["shape"], one["quantization"][1], one["dtype"]))
