@@ -46,3 +46,15 @@ def forged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(forged: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(forged, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of tones that was evaluated; nothing in it was trained."""
+    from tests.test_evaluate import prepared, recipe
+    from wakesmith.steps import evaluate
+
+    folder = tmp_path_factory.mktemp("run")
+    prepared(folder)
+    evaluate.run(recipe(), folder)
+    return folder

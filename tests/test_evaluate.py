@@ -197,14 +197,6 @@ def recipe(**settings: object) -> SimpleNamespace:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    prepared(folder)
-    evaluate.run(recipe(), folder)
-    return folder
-
-
 def report_of(folder: Path) -> dict:
     return json.loads((folder / "evaluate" / "report.json").read_text())
 

@@ -12,14 +12,6 @@ from wakesmith.errors import DataError
 from wakesmith.steps import _judge, _kept, evaluate
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    prepared(folder)
-    evaluate.run(recipe(), folder)
-    return folder
-
-
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_kept_scores_give_the_figures_of_the_report(run_folder: Path, split: str):
     heard, told = _kept.read(run_folder, 0), report_of(run_folder)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -15,15 +14,11 @@ import numpy as np
 import pytest
 
 from tests import tiny_encoders, tiny_run
+from tests.browser import CHROMIUM, api
 from wakesmith import audio, config
 from wakesmith.runtime.detector import Detector
 
 pytestmark = pytest.mark.slow
-api = pytest.importorskip("playwright.sync_api")
-pytest.importorskip("gradio")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed", allow_module_level=True)
 TOKEN = "a-token-for-this-test"
 MOST_S = 300
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import zipfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.browser import CHROMIUM, api
 from tests.test_evaluate import TONE_HZ, prepared
 from tests.tone_bundle import tone
 from wakesmith import audio
@@ -22,11 +22,6 @@ from wakesmith.report.facts import interval, percent, rate_text
 from wakesmith.steps import _judge, _kept, _recipe, evaluate
 
 pytestmark = pytest.mark.slow
-api = pytest.importorskip("playwright.sync_api")
-pytest.importorskip("gradio")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

@@ -10,24 +10,16 @@ import numpy as np
 import pytest
 
 from tests import tone_bundle
-from tests.test_evaluate import prepared, recipe, report_of
+from tests.test_evaluate import recipe, report_of
 from wakesmith import audio, bundle
 from wakesmith.errors import AudioError, BundleError, DataError, WakesmithError
 from wakesmith.report import card as model_card
 from wakesmith.runtime.detector import Detector
-from wakesmith.steps import _kept, evaluate
+from wakesmith.steps import _kept
 from wakesmith.web import _bundles, _compared, _feedback, _figures, _judged, _pictures, _shown
 from wakesmith.web._judged import Judged
 
 PATIENCE_S = recipe().evaluate.patience_s
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "tones"
-    prepared(folder)
-    evaluate.run(recipe(), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
