@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from wakesmith import report
-from wakesmith.cli._app import with_natural_voices
 from wakesmith.config import assignment, merge, teacher_named
 from wakesmith.steps import _recipe, forge
+from wakesmith.steps._options import with_natural_voices
 
 IN_WAKE = ["pc_adocampo", "pc_eltocino"]
 """Speakers who also say a wake phrase; prepare would stop at them, since all of wake/ is test."""

@@ -23,7 +23,6 @@ from wakesmith.cli._app import (
     answer,
     app,
     default_out,
-    recipe_from,
     recipe_of,
     report_of,
     shown_report,
@@ -42,7 +41,9 @@ def _phrase_command(act: Callable[[Any, Path, bool], None]) -> None:
         folders = {
             "recordings": recordings, "negatives": negatives, "noise": noise, "rooms": rooms, "test_recordings": test_recordings,
         }  # fmt: skip
-        act(recipe_from(phrase, preset, config, teacher, kokoro, set_, **folders), out or default_out(phrase), json)
+        from wakesmith.steps import _options
+
+        act(_options.recipe_from(phrase, preset, config, teacher, kokoro, set_, **folders), out or default_out(phrase), json)
 
     command.__doc__ = act.__doc__
     app.command(act.__name__)(command)

@@ -50,6 +50,12 @@ def legend(names: Iterable[tuple[str, str]], marks: Iterable[tuple[str, str]] = 
     return f"<p class=legend>{''.join(shown)}</p>"
 
 
+def across(y: float, text: str, left: float, right: float) -> str:
+    """A line of the grid over the whole width, with its number before it."""
+    line = f"<line class=grid x1='{left}' y1='{y:.1f}' x2='{right}' y2='{y:.1f}' />"
+    return f"{line}<text x='{left - 6}' y='{y + 4:.1f}' text-anchor=end>{text}</text>"
+
+
 def trade_off(curves: list[Curve], marks: Iterable[Mark] = ()) -> str:
     """FRR over false accepts per hour, logarithmic. Each curve begins at the least rate its hours can show: one event.
 
@@ -75,8 +81,8 @@ def trade_off(curves: list[Curve], marks: Iterable[Mark] = ()) -> str:
     def y(miss: float) -> float:
         return float(TOP + (1 - min(miss, top) / top) * (HEIGHT - TOP - BOTTOM))
 
-    parts = [_tick(x(10.0**e), HEIGHT - BOTTOM, f"{10.0**e:g}", vertical=True) for e in range(low, high + 1)]
-    parts += [_tick(LEFT, y(miss), f"{100 * miss:.3g} %", vertical=False) for miss in ticks(top)]
+    parts = [_upright(x(10.0**e), f"{10.0**e:g}") for e in range(low, high + 1)]
+    parts += [across(y(miss), f"{100 * miss:.3g} %", LEFT, WIDTH - RIGHT) for miss in ticks(top)]
     for one, points in drawn:
         ends = [(f, metrics.wilson(round(m * one.n_phrases), one.n_phrases)) for f, m in points]
         edge = [(f, upper) for f, (_, upper) in ends] + [(f, lower) for f, (lower, _) in reversed(ends)]
@@ -106,13 +112,10 @@ def _cross(mark: Mark, x: Any, y: Any) -> str:
     return f"<g style='stroke:{mark.colour}'>{lines}<circle class=point cx='{at[0]:.1f}' cy='{at[1]:.1f}' r=6 /></g>"
 
 
-def _tick(x: float, y: float, text: str, *, vertical: bool) -> str:
-    if vertical:
-        line, label = f"x1='{x:.1f}' y1='{TOP}' x2='{x:.1f}' y2='{y:.1f}'", f"x='{x:.1f}' y='{y + 18:.1f}' text-anchor=middle"
-    else:
-        line = f"x1='{x}' y1='{y:.1f}' x2='{WIDTH - RIGHT}' y2='{y:.1f}'"
-        label = f"x='{LEFT - 8}' y='{y + 4:.1f}' text-anchor=end"
-    return f"<line class=grid {line} /><text {label}>{text}</text>"
+def _upright(x: float, text: str) -> str:
+    foot = HEIGHT - BOTTOM
+    line = f"<line class=grid x1='{x:.1f}' y1='{TOP}' x2='{x:.1f}' y2='{foot}' />"
+    return f"{line}<text x='{x:.1f}' y='{foot + 18}' text-anchor=middle>{text}</text>"
 
 
 def training(rows: list[dict[str, Any]]) -> str:

@@ -6,6 +6,7 @@ evaluate/heard-N.json of the run's phrase number N says what each stream held an
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from pathlib import Path
@@ -95,6 +96,12 @@ def _in_a_row(store: AudioStore, stream: Scored) -> Samples:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: Path, changed_ns: int) -> dict[str, Any]:
+    """Thousands of events: the page asks at each step of its slider, and `changed_ns` tells when they are others."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:

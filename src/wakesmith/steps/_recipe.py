@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from wakesmith import run
 from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, parse, part, read_yaml
 from wakesmith.data import classes
 from wakesmith.errors import ConfigError
+from wakesmith.run import WHOLE
 from wakesmith.steps.evaluate import Settings as Evaluate
 from wakesmith.steps.export import Settings as Export
 from wakesmith.steps.label import Settings as Label
@@ -106,6 +108,13 @@ def needs(recipe: Recipe, step: str) -> tuple[str, ...]:
 def sections(recipe: Recipe, step: str) -> set[str]:
     """The sections of the recipe that a step reads; a teacher is judged beside the plain student only when that is asked."""
     return {*STEPS[step][0], *(PLAIN_READS if step == "teach" and recipe.teach.asks_plain else ())}
+
+
+def took_s(folder: Path) -> dict[str, float]:
+    """Step -> seconds that it took the last time it ran, of the whole steps of a run that have told."""
+    places = {step: folder / FOLDERS.get(step, step) / WHOLE for step in STEPS}
+    told = {step: json.loads(place.read_text(encoding="utf-8")) for step, place in places.items() if place.is_file()}
+    return {step: float(one["took_s"]) for step, one in told.items() if one.get("took_s") is not None}
 
 
 def road(recipe: Recipe, last: str = "evaluate") -> list[str]:

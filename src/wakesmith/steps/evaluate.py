@@ -154,9 +154,9 @@ def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: li
 
     from wakesmith import bundle
     from wakesmith.data.audio_store import AudioStore
-    from wakesmith.steps import _groups
+    from wakesmith.steps import _groups, _recipe
 
-    card = bundle.load_card(folder / "bundle")
+    card, took_s = bundle.load_card(folder / "bundle"), _recipe.took_s(folder)
     recordings = AudioStore.open(folder / "prepare").recordings
     teacher = folder / "teach" / "card.json"
     curve = folder / "train" / "metrics.jsonl"
@@ -168,7 +168,7 @@ def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: li
         "teacher": json.loads(teacher.read_text(encoding="utf-8")) if recipe.train.distil else None,
         "training": [json.loads(line) for line in lines],
         "data": _groups.counted(recordings.values()),
-        "cost": _cost(recipe, folder),
+        "cost": [{"step": step, "took_s": took_s[step]} for step in _recipe.road(recipe)[:-1] if step in took_s],  # so far
     }
     points = [one.operating_point for one in card.phrases if one.operating_point is not None]
     each = [
@@ -180,18 +180,6 @@ def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: li
     tests = [own["test"] for own in heard]
     confusion = _groups.confusion(tests, points, recipe.phrases, recipe.evaluate.patience_s)
     return {**shared, "phrases": each, "confusion": confusion}
-
-
-def _cost(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
-    """Seconds that each whole step before this one took, the last time that it ran."""
-    import json
-
-    from wakesmith.run import WHOLE
-    from wakesmith.steps import _recipe
-
-    places = {step: folder / _recipe.FOLDERS.get(step, step) / WHOLE for step in _recipe.road(recipe)[:-1]}
-    found = {step: json.loads(place.read_text(encoding="utf-8")) for step, place in places.items() if place.exists()}
-    return [{"step": step, "took_s": one["took_s"]} for step, one in found.items()]
 
 
 def _of_phrase(

@@ -89,10 +89,11 @@ def check(folder: Path) -> list[Row]:
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS]
     if not files:
         raise DataError(f"{folder}: no sound files here. Record some: wakesmith record {folder} --phrase ... --speaker ...")
-    return [_judged(path, path.relative_to(folder).as_posix()) for path in files]
+    return [judged(path, path.relative_to(folder).as_posix()) for path in files]
 
 
-def _judged(path: Path, name: str) -> Row:
+def judged(path: Path, name: str) -> Row:
+    """A sound file, judged like a take."""
     try:
         take = measure(audio.read(path))
     except AudioError as error:

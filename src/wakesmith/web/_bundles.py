@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,9 +12,7 @@ from wakesmith import text as texts
 from wakesmith.errors import BundleError
 from wakesmith.report import card as model_card
 from wakesmith.steps._targets import DEVICE
-from wakesmith.steps.export import OTHERS
-
-MAIN = "onnx"
+from wakesmith.steps.export import MAIN, OTHERS
 
 
 def of(run: Path) -> dict[str, Path]:
@@ -38,7 +37,7 @@ def zipped(run: Path, target: str) -> Path:
     card = bundle.check(place)
     name = texts.file_name(card.phrase) or "phrase"
     name = name if target == MAIN else f"{name}-{target}"
-    aside = Path(tempfile.mkdtemp(prefix="wakesmith-"))
+    aside = Path(tempfile.mkdtemp(dir=os.environ.get("GRADIO_TEMP_DIR")))  # which goes with the server
     shutil.copytree(place, aside / name, ignore=shutil.ignore_patterns("begun.json", "whole.json"))
     return Path(shutil.make_archive(str(aside / name), "zip", aside, name))
 

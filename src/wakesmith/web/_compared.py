@@ -10,7 +10,7 @@ from typing import Any
 from wakesmith import config, metrics
 from wakesmith.report import of_phrases
 from wakesmith.report.facts import interval, percent, teacher_name
-from wakesmith.run import CONFIG, WHOLE
+from wakesmith.run import CONFIG
 from wakesmith.steps import _recipe
 from wakesmith.web import _judged
 
@@ -52,10 +52,8 @@ def _all(conditions: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def minutes(folder: Path) -> float | None:
     """What the whole steps of a run took, each the last time that it ran; None when no step has told."""
-    places = (folder / _recipe.FOLDERS.get(step, step) / WHOLE for step in _recipe.STEPS)
-    told = [json.loads(place.read_text(encoding="utf-8")).get("took_s") for place in places if place.is_file()]
-    known = [took_s for took_s in told if took_s is not None]
-    return sum(known) / 60 if known else None
+    known = _recipe.took_s(folder)
+    return sum(known.values()) / 60 if known else None
 
 
 def differences(folders: Sequence[Path]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wakesmith.report.plots import COLOURS, legend, ticks
+from wakesmith.report.plots import COLOURS, across, legend, ticks
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 320, 170, 44, 10, 10, 24
 MOST_POINTS = 240
@@ -67,7 +67,7 @@ def _panel(panel: Panel, rows: Sequence[dict[str, Any]], steps: int) -> str:
     def y(value: float) -> float:
         return TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [_across(y(value), _number(value)) for value in ticks(top, 4)]
+    parts = [across(y(value), _number(value), LEFT, WIDTH - RIGHT) for value in ticks(top, 4)]
     parts += [f"<text x='{x(step):.0f}' y='{HEIGHT - 6}' text-anchor={at}>{step:,}</text>" for step, at in _ends(steps)]
     for points, colour in zip(series, COLOURS, strict=False):
         shown = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in _thinned(points))
@@ -84,11 +84,6 @@ def _panel(panel: Panel, rows: Sequence[dict[str, Any]], steps: int) -> str:
     caption = title if len(series) > 1 else f"{title}: {now}"
     head = f"<figcaption>{caption}</figcaption><span class=soft>{html.escape(panel.told)}</span>"
     return f"<figure class=panel>{head}{names}{svg}</figure>"
-
-
-def _across(at: float, label: str) -> str:
-    line = f"<line class=grid x1='{LEFT}' y1='{at:.1f}' x2='{WIDTH - RIGHT}' y2='{at:.1f}' />"
-    return f"{line}<text x='{LEFT - 6}' y='{at + 4:.1f}' text-anchor=end>{label}</text>"
 
 
 def _ends(steps: int) -> list[tuple[int, str]]:

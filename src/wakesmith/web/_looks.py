@@ -1,9 +1,20 @@
-"""Plots and tables of the report inside the page: HTML in, HTML out that follows the page's light or dark."""
+"""How the page looks: its frame with fonts of the machine, no file from elsewhere; plots and tables of the report inside it."""
 
 from __future__ import annotations
 
+import html
+from typing import Any
+
 from wakesmith.report.style import DARK, LIGHT, PARTS
 
+CSS = """
+#name h1{font-size:1.6rem;margin:0}
+#top{align-items:end}
+#say,#keep{align-self:end;max-height:2.8rem}
+.gradio-container{width:100%!important;max-width:72rem!important;min-width:0!important;margin:0 auto!important}
+@media(max-width:40rem){.gradio-container{padding:0 .3rem!important} .gradio-container>main{padding:.5rem!important}
+  #top{flex-wrap:wrap} #name{flex:1 0 100%} #run{min-width:0!important}}
+"""
 STYLE = f"""<style>.ws{{--ink:var(--body-text-color);--soft:#56606c;--paper:var(--body-background-fill);
 --line:var(--border-color-primary);--panel:var(--background-fill-secondary);color:var(--ink);{LIGHT};{PARTS}
 h3{{font-size:1.05rem;font-weight:600;margin:1rem 0 .3rem}} p{{margin:.4rem 0}} table,thead,tbody,tr{{border:0!important}}
@@ -22,8 +33,14 @@ def framed(*parts: str) -> str:
 
 def message(text: str) -> str:
     """What to do, where there is nothing to show; Markdown's backticks alone are kept, as code."""
-    import html
-
     pieces = html.escape(text).split("`")
     shown = "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))
     return framed(f"<p class=warn role=status>{shown}</p>")
+
+
+def theme() -> Any:
+    import gradio as gr
+
+    return gr.themes.Default(
+        primary_hue="blue", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    )

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from wakesmith import audio, config, text
-from wakesmith.cli._app import recipe_from
-from wakesmith.errors import AudioError, ConfigError
+from wakesmith import config, text
+from wakesmith.errors import ConfigError
 from wakesmith.run import CONFIG
-from wakesmith.steps import _recipe, _takes, forge, record
+from wakesmith.steps import _recipe, forge, record
+from wakesmith.steps._options import recipe_from
 from wakesmith.web import _runs, _work
 
 OWN = "recordings-"
@@ -63,7 +63,7 @@ def keep(runs: Path, name: str, speaker: str, sounds: list[str]) -> tuple[Path, 
     if not sounds:
         raise ConfigError("There is no sound yet. Record one or choose files first.")
     own = _runs.below(runs, OWN + name)
-    judged = [_judged(Path(sound)) for sound in sounds]
+    judged = [(Path(sound), record.judged(Path(sound), Path(sound).name)) for sound in sounds]
     for (path, row), number in zip(judged, _free(own / speaker, len(judged)), strict=True):
         if not row.faults:
             (own / speaker).mkdir(parents=True, exist_ok=True)
@@ -75,14 +75,6 @@ def kept(runs: Path, name: str) -> list[record.Row]:
     """All takes that were kept for a run."""
     own = _runs.below(runs, OWN + name)
     return record.check(own) if own.is_dir() and any(own.rglob("*.*")) else []
-
-
-def _judged(path: Path) -> tuple[Path, record.Row]:
-    try:
-        take = _takes.measure(audio.read(path))
-    except AudioError as error:
-        return path, record.Row(path.name, None, [str(error)])
-    return path, record.Row(path.name, take, _takes.faults(take))
 
 
 def _free(folder: Path, count: int) -> list[int]:

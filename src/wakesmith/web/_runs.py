@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gradio as gr
+
 from wakesmith.errors import ConfigError
 from wakesmith.run import CONFIG
+
+NOTHING = "There is no run yet. Forge the first one below."
 
 
 def names(runs: Path) -> list[str]:
     """Folders right below `runs` that hold a run, the one that was planned or forged last first."""
     found = [path.parent for path in runs.glob(f"*/{CONFIG}")]
     return [path.name for path in sorted(found, key=lambda path: -(path / CONFIG).stat().st_mtime)]
+
+
+def choices(runs: Path, chosen: str | None = None) -> gr.Dropdown:
+    """The chooser with the runs of now: `chosen` stays if it is among them, else the newest is taken."""
+    found = names(runs)
+    value = chosen if chosen in found else next(iter(found), None)
+    return gr.Dropdown(choices=found, value=value, info=f"In {runs}, the newest first." if found else NOTHING)
 
 
 def folder(runs: Path, name: str | None) -> Path:

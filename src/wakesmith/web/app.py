@@ -18,7 +18,6 @@ TABS = (
     "take_away",
 )
 """Files with TITLE and `build(runs, run)`, in the order of the page."""
-NOTHING = "There is no run yet. Forge the first one below."
 
 
 def build(runs: Path) -> gr.Blocks:
@@ -27,7 +26,7 @@ def build(runs: Path) -> gr.Blocks:
     with page:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML("<h1>Wakesmith</h1>", elem_id="name", padding=False)
-            run = gr.Dropdown(label="Run", choices=[], value=None, interactive=True, elem_id="run", scale=3, info=NOTHING)
+            run = gr.Dropdown(label="Run", choices=[], value=None, interactive=True, elem_id="run", scale=3, info=_runs.NOTHING)
             refresh = gr.Button("Refresh", elem_id="refresh", scale=0, min_width=100)
         with gr.Tabs(elem_id="tabs"):
             for name in TABS:
@@ -35,12 +34,5 @@ def build(runs: Path) -> gr.Blocks:
                 with gr.Tab(tab.TITLE, id=name):
                     tab.build(runs, run)
         for event in (page.load, refresh.click):
-            event(lambda chosen: choices(runs, chosen), run, run, show_progress="hidden")
+            event(lambda chosen: _runs.choices(runs, chosen), run, run, show_progress="hidden")
     return page
-
-
-def choices(runs: Path, chosen: str | None = None) -> gr.Dropdown:
-    """The chooser with the runs of now: `chosen` stays if it is among them, else the newest is taken."""
-    found = _runs.names(runs)
-    value = chosen if chosen in found else next(iter(found), None)
-    return gr.Dropdown(choices=found, value=value, info=f"In {runs}, the newest first." if found else NOTHING)

@@ -28,8 +28,6 @@ WORD = {"working": "At work", "done": "Done", "stopped": "Stopped", "failed": "F
 
 def build(runs: Path, run: gr.Dropdown) -> None:
     """Fields, the recipe made from them, and the work."""
-    from wakesmith.web.app import choices
-
     with gr.Row(equal_height=False):
         phrase = gr.Textbox(
             value="",
@@ -128,7 +126,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
     followed(recordings.change)
     start.click(
         told(lambda *given: begin(runs, *given)), [name, made, recipe, *fields], [made, recipe, cost, *shown], **quiet
-    ).success(lambda text: choices(runs, text), name, run, **quiet)
+    ).success(lambda text: _runs.choices(runs, text), name, run, **quiet)
     stop.click(told(lambda one: stopped(runs, one)), run, shown, **quiet)
     go_on.click(told(lambda one: resumed(runs, one)), run, shown, **quiet)
     for event in (run.change, timer.tick):

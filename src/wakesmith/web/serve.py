@@ -55,13 +55,13 @@ def application(runs: Path, token: str | None) -> Any:
         raise ConfigError(f"the page needs the package {error.name}. Install it: pip install 'wakesmith[ui]'") from error
     from fastapi import FastAPI
 
-    from wakesmith.web import _look, app
+    from wakesmith.web import _looks, app
 
     page = app.build(runs)
     # Sounds and plots are handed over as values: no folder is opened to the browser.
     mounted = gr.mount_gradio_app(
         FastAPI(openapi_url=None), page, path="/", allowed_paths=[], max_file_size=MOST_UPLOAD, footer_links=[], ssr_mode=False,
-        run_history=False, theme=_look.theme(), css=_look.CSS, enable_monitoring=False,
+        run_history=False, theme=_looks.theme(), css=_looks.CSS, enable_monitoring=False,
     )  # fmt: skip
     return Guard(mounted, token)
 
