@@ -54,7 +54,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.test_evaluate import prepared, recipe
     from wakesmith.steps import evaluate
 
-    folder = tmp_path_factory.mktemp("run")
+    folder = tmp_path_factory.mktemp("runs") / "tones"
     prepared(folder)
     evaluate.run(recipe(), folder)
     return folder
