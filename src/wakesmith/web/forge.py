@@ -9,16 +9,15 @@ from typing import Any
 
 import gradio as gr
 
-from wakesmith import audio, config, registry
+from wakesmith import audio, config
 from wakesmith.errors import ConfigError
 from wakesmith.report.page import html_table
 from wakesmith.steps import _cost, _recipe, record, say
-from wakesmith.web import _looks, _plan, _runs, _work
+from wakesmith.web import _fields, _looks, _plan, _runs, _work
 from wakesmith.web._told import told
 
 TITLE = "Forge"
 EVERY_S = 2.0
-PRESETS = sorted(path.stem for path in _recipe.PRESETS.glob("*.yaml"))
 EDITED = "The recipe below was changed by hand, so it stays as it is. Press 'Make the recipe' to take the fields again."
 TAKE = """(fresh, made, recipe) =>
   fresh && (!(recipe || '').trim() || recipe.trim() === made.trim()) ? [fresh, fresh] : [made, recipe]"""
@@ -28,74 +27,11 @@ WORD = {"working": "At work", "done": "Done", "stopped": "Stopped", "failed": "F
 
 def build(runs: Path, run: gr.Dropdown) -> None:
     """Fields, the recipe made from them, and the work."""
-    with gr.Row(equal_height=False):
-        phrase = gr.Textbox(
-            value="",
-            label="Phrase",
-            placeholder="hey nova",
-            elem_id="phrase",
-            info="Three or more syllables; commas between several.",
-            scale=2,
-        )
-        name = gr.Textbox(value="", label="Name of the run", elem_id="run-name", info=f"Its folder in {runs}.", scale=1)
-    with gr.Row(equal_height=False):
-        preset = gr.Radio(PRESETS, value="quick", label="Preset", elem_id="preset", info="quick for a first try.")
-        teacher = gr.Dropdown(
-            [("the preset's", ""), *registry.names("teachers")],
-            value="",
-            label="Teacher",
-            elem_id="teacher",
-            info="Whom it learns from.",
-        )
-        teacher_folder = gr.Textbox(
-            value="", label="Folder of the teacher", info="Where its weights lie on this machine; moonshine needs none."
-        )
-    with gr.Accordion("Hear the phrase first", open=False):
-        with gr.Row(equal_height=True):
-            voice = gr.Dropdown(_voices(), value="espeak", label="Voice", elem_id="voice")
-            speaker = gr.Textbox(value="", label="Speaker", info="Empty: the voice's first.")
-            hear = gr.Button("Say it", elem_id="say", min_width=120)
-        said = gr.Audio(label="The phrase", interactive=False, autoplay=True, elem_id="said", buttons=[])
-    with gr.Accordion("Your own recordings of the phrase", open=False):
-        gr.Markdown("Twenty takes of a second or two make it better. Say the phrase as you will: near, far, quietly, fast.")
-        with gr.Row(equal_height=False):
-            take = gr.Audio(
-                label="Record a take", sources=["microphone"], type="filepath", editable=False, elem_id="take", buttons=[]
-            )
-            files = gr.File(
-                label="Or choose sound files", file_count="multiple", file_types=["audio"], elem_id="files", height=150
-            )
-        with gr.Row(equal_height=True):
-            who = gr.Textbox(label="Who speaks", value="me", elem_id="who", info="Letters, digits, - and _.")
-            keep = gr.Button("Check and keep", elem_id="keep", min_width=160)
-        takes = gr.HTML(elem_id="takes")
-    with gr.Accordion("Folders on this machine", open=False):
-        natural = gr.Textbox(
-            value="", label="Natural voices", info="Folder of Kokoro-82M, or its name on the hub, as OWNER/NAME."
-        )
-        recordings = gr.Textbox(
-            value="", label="Recordings of the phrase", lines=2, elem_id="recordings", info="Folders or manifests, one a line."
-        )
-        negatives, noise, rooms, tests = (
-            gr.Textbox(value="", label=label, lines=2, info=info)
-            for label, info in (
-                ("Other speech", "Folders or manifests, one a line."), ("Noise", "The same."), ("Rooms", "Impulse responses."),
-                ("Recordings of the phrase for the test alone", "It is judged by these, and never learns them."),
-            )
-        )  # fmt: skip
-    made, fresh = (gr.Textbox("", visible="hidden", elem_id=id_) for id_ in ("made", "fresh"))
-    with gr.Accordion("The whole recipe: every option", open=False):
-        recipe = gr.Code(
-            language="yaml",
-            label="Recipe (Escape, then Tab leaves it)",
-            elem_id="recipe",
-            interactive=True,
-            lines=12,
-            max_lines=30,
-        )
-        with gr.Row():
-            make = gr.Button("Make the recipe", elem_id="make")
-            check = gr.Button("Check it", elem_id="check")
+    phrase, name, preset, teacher, teacher_folder = _fields.phrase_and_teacher(runs)
+    voice, speaker, hear, said = _fields.hear_first()
+    take, files, who, keep, takes = _fields.own_recordings()
+    natural, recordings, *others = _fields.folders()
+    made, fresh, recipe, make, check = _fields.recipe_box()
     cost = gr.HTML(elem_id="cost")
     with gr.Row():
         start = gr.Button("Start", variant="primary", elem_id="start")
@@ -104,29 +40,24 @@ def build(runs: Path, run: gr.Dropdown) -> None:
     state = gr.HTML(_looks.message("Type a phrase, then press Start."), elem_id="state")
     timer = gr.Timer(EVERY_S, active=False)
 
-    fields = [phrase, preset, teacher, teacher_folder, natural, recordings, negatives, noise, rooms, tests]
+    fields = [phrase, preset, teacher, teacher_folder, natural, recordings, *others]
     quiet: dict[str, Any] = {"show_progress": "hidden"}
     shown = [state, stop, go_on, timer]
 
-    def followed(event: Any) -> None:
-        made_anew = event(told(follow), [made, recipe, *fields], [fresh, cost], **quiet)
+    changes = [one.blur for one in (phrase, teacher_folder, natural, recordings, *others)]
+    for changed in (*changes, preset.input, teacher.input, recordings.change):
+        made_anew = changed(told(follow), [made, recipe, *fields], [fresh, cost], **quiet)
         made_anew.success(None, [fresh, made, recipe], [made, recipe], js=TAKE, **quiet)
-
-    for one in (phrase, teacher_folder, natural, recordings, negatives, noise, rooms, tests):
-        followed(one.blur)
-    followed(preset.input)
-    followed(teacher.input)
     phrase.blur(lambda text: _plan.run_name(text) if text.strip() else gr.skip(), phrase, name, **quiet)
     make.click(told(remade), fields, [made, recipe, cost], **quiet)
     check.click(told(lambda text: _costs(_plan.read(text))), recipe, cost, **quiet)
     hear.click(told(spoken), [phrase, voice, speaker, preset], said)
-    keep.click(
-        told(lambda *given: kept(runs, *given)), [phrase, name, who, take, files, recordings], [takes, recordings, take, files]
+    given = [phrase, name, who, take, files, recordings]
+    keep.click(told(lambda *values: kept(runs, *values)), given, [takes, recordings, take, files])
+    began = start.click(
+        told(lambda *values: begin(runs, *values)), [name, made, recipe, *fields], [made, recipe, cost, *shown], **quiet
     )
-    followed(recordings.change)
-    start.click(
-        told(lambda *given: begin(runs, *given)), [name, made, recipe, *fields], [made, recipe, cost, *shown], **quiet
-    ).success(lambda text: _runs.choices(runs, text), name, run, **quiet)
+    began.success(lambda text: _runs.choices(runs, text), name, run, **quiet)
     stop.click(told(lambda one: stopped(runs, one)), run, shown, **quiet)
     go_on.click(told(lambda one: resumed(runs, one)), run, shown, **quiet)
     for event in (run.change, timer.tick):
@@ -246,7 +177,3 @@ def _row(row: record.Row) -> list[str]:
     if row.take:
         numbers = [f"{row.take.speech_dbfs:.0f} dBFS", f"{row.take.snr_db:.0f} dB", f"{row.take.speech_s:.2f} s"]
     return [row.file, *numbers, " ".join(row.faults) or "good"]
-
-
-def _voices() -> list[str]:
-    return [name for name in registry.names("voices") if name != "command"]
