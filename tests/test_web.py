@@ -156,11 +156,11 @@ def test_a_forge_that_cannot_begin_tells_why(tmp_path: Path):
 def test_a_forge_of_the_terminal_is_seen_and_stopped(tmp_path: Path):
     place = run(tmp_path)
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom wakesmith.run import Run\n"
-        "try:\n    with Run(Path(sys.argv[1])).alone():\n        print('in', flush=True)\n        time.sleep(60)\n"
-        "except KeyboardInterrupt:\n    sys.exit(130)"
+        "import time\nfrom pathlib import Path\nfrom wakesmith.cli import app, main\nfrom wakesmith.run import Run\n"
+        "@app.command()\ndef hold(folder: Path) -> None:\n    with Run(folder).alone():\n        print('in', flush=True)\n"
+        "        time.sleep(60)\nmain()"
     )
-    other = subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE)
+    other = subprocess.Popen([sys.executable, "-c", code, "hold", str(place)], stdout=subprocess.PIPE)
     assert other.stdout is not None
     other.stdout.readline()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Entry point: a user's mistake is one clear message and exit code 2."""
+    # As Ctrl-C: what a shell began in the background hears no SIGINT, and service managers and the page's Stop send this.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(guarded(app))
 
 

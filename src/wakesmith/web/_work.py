@@ -61,7 +61,7 @@ def at_work(folder: Path) -> bool:
 
 
 def stop(folder: Path) -> None:
-    """Ctrl-C for it; what is made is kept. Raises WakesmithError when none is at work."""
+    """End it as Ctrl-C does; what is made is kept. Raises WakesmithError when none is at work."""
     own = _own(folder)
     worker = own.pid if own else Run(folder).worker()
     if not worker:
@@ -69,7 +69,7 @@ def stop(folder: Path) -> None:
     try:
         # One that the page began leads a group, with the processes that it began; another's group is not ours to stop.
         send = os.killpg if os.getpgid(worker) == worker else os.kill
-        send(worker, signal.SIGINT)
+        send(worker, signal.SIGTERM)
     except ProcessLookupError as error:
         raise WakesmithError(f"{folder}: it has ended just now.") from error
     except PermissionError as error:
