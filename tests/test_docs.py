@@ -131,12 +131,9 @@ def test_every_link_leads_somewhere(page: Path):
             assert not anchor or anchor in docs_parts.anchors(there), f"{named(page)}: {target}"
 
 
-UNTOLD = pytest.mark.xfail(reason="the cost of speech_embedding is to be measured by a command", strict=False)
-
-
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=[UNTOLD] * (page.name == "devices.md")) for page in PAGES if page.name != "log.md"],
+    [page for page in PAGES if page.name != "log.md"],
     ids=lambda page: named(page),
 )
 def test_every_figure_stands_beside_its_command(page: Path):
