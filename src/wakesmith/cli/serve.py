@@ -16,11 +16,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 10400,
     zeroconf: Annotated[bool, typer.Option("--zeroconf", help="Let Home Assistant find it by itself.")] = False,
+    clients: Annotated[int, typer.Option(min=1, help="At most so many at once; a further one is told so.")] = 200,
+    idle_s: Annotated[float, typer.Option(min=1, help="A client that sends nothing for so many seconds is let go.")] = 3600,
 ) -> None:
     """Serve wake words over the Wyoming protocol, as Home Assistant and its satellites use it, until Ctrl-C."""
     from wakesmith.steps import serve as step
 
-    step.run(bundles, host, port, zeroconf)
+    step.run(bundles, host, port, zeroconf, clients, idle_s)
 
 
 @app.command()

@@ -21,7 +21,10 @@ class ClientError(WakesmithError):
 
 
 def short(value: Any) -> str:
-    return repr(value)[:80]
+    try:
+        return repr(value)[:80]
+    except RecursionError:  # nested nearly as deep as JSON may be
+        return f"a {type(value).__name__} of great depth"
 
 
 async def read_event(reader: asyncio.StreamReader) -> Event | None:

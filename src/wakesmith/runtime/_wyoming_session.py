@@ -21,9 +21,6 @@ from wakesmith.runtime.detector import Detection as Hit
 from wakesmith.runtime.detector import Detector
 from wakesmith.runtime.pcm import Converter
 
-TURN_SAMPLES = SAMPLE_RATE_HZ
-"""After a second of sound the other clients have their turn."""
-
 
 @dataclass(frozen=True)
 class Model:
@@ -79,7 +76,7 @@ class Session:
         if Describe.is_type(event.type):
             yield [info(self._offered)]
         elif Ping.is_type(event.type):
-            yield [Pong(text=event.data.get("text")).event()]
+            yield [Pong(text=_echoed(event)).event()]
         elif Detect.is_type(event.type):
             self._wanted = _chosen(self._offered, event.data.get("names"))
             self._start()
@@ -124,12 +121,13 @@ class Session:
         return self._pcm
 
     def _chunk(self, event: Event) -> Iterator[list[Event]]:
-        samples = self._take(_format(event)).convert(event.payload or b"")
+        pcm, payload = self._take(_format(event)), event.payload or b""
         stamp = event.data.get("timestamp")
         self._timestamp_ms = stamp if type(stamp) is int else None
-        for start in range(0, len(samples), TURN_SAMPLES):
-            turn = samples[start : start + TURN_SAMPLES]
-            yield self._told([hit for one in self._streams for hit in one.process(turn)])
+        pcm.check(payload)
+        for start in range(0, len(payload), pcm.second_bytes):  # a turn each: of a whole chunk, samples take 16 times its bytes
+            samples = pcm.convert(payload[start : start + pcm.second_bytes])
+            yield self._told([hit for one in self._streams for hit in one.process(samples)])
 
     def _told(self, hits: list[Hit]) -> list[Event]:
         """Detections of the phrases asked for, as events; they carry their chunk's timestamp, or the time since the start."""
@@ -146,13 +144,22 @@ def _chosen(offered: Mapping[str, Model], names: Any) -> dict[str, Model]:
     """The models that a client names, by name or phrase; none named: all. Raises ClientError."""
     if not names:
         return dict(offered)
-    if not isinstance(names, list):
-        raise ClientError(f"detect: names must be a list, got {short(names)}.")
-    wanted = [text.file_name(str(name)) for name in names]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ClientError(f"detect: names must be a list of names, got {short(names)}.")
+    wanted = [text.file_name(name) for name in names]
     for name, given in zip(wanted, names, strict=True):
         if name not in offered:
             raise ClientError(f"detect: no model {short(given)} here. There are: {', '.join(offered)}.")
     return {name: offered[name] for name in wanted}
+
+
+def _echoed(event: Event) -> str | None:
+    """The text of a ping, which its pong holds too. Raises ClientError for what no answer could carry: half a surrogate pair."""
+    given = event.data.get("text")
+    try:
+        return None if given is None else str.encode(given).decode()
+    except (TypeError, UnicodeEncodeError) as error:
+        raise ClientError(f"ping: text must be a text, got {short(given)}.") from error
 
 
 def _format(event: Event) -> tuple[int, int, int]:

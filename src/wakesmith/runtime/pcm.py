@@ -24,18 +24,23 @@ class Converter:
         if not 1 <= channels <= MOST_CHANNELS:
             raise AudioError(f"{channels} channels cannot be used: expected 1 to {MOST_CHANNELS}, best 1.")
         self._width, self._channels = width, channels
+        self.second_bytes = rate_hz * width * channels
         self._resampler = None
         if rate_hz != SAMPLE_RATE_HZ:
             import soxr
 
             self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
 
-    def convert(self, data: bytes) -> Floats:
-        """The next bytes -> (N,) in -1..1; a resampler is some milliseconds late, `rest` has those."""
+    def check(self, data: bytes) -> None:
+        """Raises AudioError for bytes that end inside a sample."""
         if len(data) % (self._width * self._channels):
             raise AudioError(
                 f"{len(data)} bytes are no whole number of samples of {self._width} bytes in {self._channels} channels."
             )
+
+    def convert(self, data: bytes) -> Floats:
+        """The next bytes -> (N,) in -1..1; a resampler is some milliseconds late, `rest` has those."""
+        self.check(data)
         mono = _floats(data, self._width).reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
         return mono if self._resampler is None else np.asarray(self._resampler.resample_chunk(mono), np.float32)
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 
 from wyoming.error import Error
 from wyoming.event import Event, async_write_event
@@ -16,24 +17,40 @@ from wyoming.wake import Detection
 
 from wakesmith.errors import WakesmithError
 from wakesmith.progress import say
-from wakesmith.runtime._wyoming_events import MAX_HEADER_BYTES, read_event
+from wakesmith.runtime._wyoming_events import MAX_HEADER_BYTES, ClientError, read_event
 from wakesmith.runtime._wyoming_session import Model, Session, models
 
-__all__ = ["Model", "announced", "models", "serving"]
+__all__ = ["Limits", "Model", "announced", "models", "serving"]
 
 CLOSING_S = 2.0
 """A client that does not take its last answers in this time loses them."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What strangers may take of the server."""
+
+    clients: int = 200
+    """At once; a further one is told so, and its connection closed."""
+    idle_s: float = 3600.0
+    """A client that sends no whole event, or takes none of its answers, for so long is let go."""
+
+
 @contextlib.asynccontextmanager
-async def serving(offered: Mapping[str, Model], host: str, port: int) -> AsyncIterator[int]:
+async def serving(offered: Mapping[str, Model], host: str, port: int, limits: Limits = Limits()) -> AsyncIterator[int]:
     """Serve as long as the block lasts -> the port; 0 takes a free one. Its end ends every client. Raises WakesmithError."""
     clients: set[asyncio.Task[None]] = set()
+    refused: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(_client(offered, reader, writer))
-        clients.add(task)
-        task.add_done_callback(clients.discard)
+        has_room = len(clients) < limits.clients
+        if not has_room and len(refused) >= limits.clients:  # so many are being told already
+            writer.transport.abort()
+            return
+        place = clients if has_room else refused
+        task = asyncio.create_task(_client(offered, limits, has_room, reader, writer))
+        place.add(task)
+        task.add_done_callback(place.discard)
 
     try:
         server = await asyncio.start_server(connected, host, port, limit=MAX_HEADER_BYTES)
@@ -43,34 +60,56 @@ async def serving(offered: Mapping[str, Model], host: str, port: int) -> AsyncIt
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for task in clients:
+        tasks = [*clients, *refused]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
 
 
-async def _client(offered: Mapping[str, Model], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _client(
+    offered: Mapping[str, Model], limits: Limits, has_room: bool, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Answer one client until it ends. What is wrong with it is told to it and to the log, and ends no other."""
     who = "client {}:{}".format(*writer.get_extra_info("peername")[:2])
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # one that fell silent is noticed
-    session = Session(offered)
-    say(f"{who}: connected")
     try:
-        while (event := await read_event(reader)) is not None:
-            for answers in session.answer(event):
-                await _send(answers, writer, who)
-                await asyncio.sleep(0)
-        if session.is_hearing:
-            await _send(session.stop(), writer, who)
+        if not has_room:
+            raise ClientError(f"{limits.clients} clients are here already. Let one go, or serve with more: --clients.")
+        say(f"{who}: connected")
+        await _hear(Session(offered), limits.idle_s, reader, writer, who)
         say(f"{who}: gone")
     except WakesmithError as error:
         say(f"{who}: {error} Its connection is closed.")
-        with contextlib.suppress(OSError, TimeoutError):
+        try:
             await asyncio.wait_for(_dismiss(error, reader, writer), CLOSING_S)
+        except OSError:  # or too late, a TimeoutError
+            writer.transport.abort()
     except OSError as error:
         say(f"{who}: lost ({error})")
     finally:
         await _close(writer)
+
+
+async def _hear(
+    session: Session, idle_s: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str
+) -> None:  # fmt: skip
+    """Answer events until there are no more. Raises WakesmithError, OSError."""
+    now = asyncio.get_running_loop().time
+    try:
+        async with asyncio.timeout(idle_s) as limit:
+            while (event := await read_event(reader)) is not None:
+                limit.reschedule(now() + idle_s)
+                for answers in session.answer(event):
+                    await _send(answers, writer, who)
+                    await asyncio.sleep(0)  # after each second of sound the other clients have their turn
+                await asyncio.sleep(0)
+            if session.is_hearing:
+                await _send(session.stop(), writer, who)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise ClientError(f"no whole event came, or no answer was taken, in {idle_s:g} s.") from error
 
 
 async def _send(answers: list[Event], writer: asyncio.StreamWriter, who: str) -> None:
