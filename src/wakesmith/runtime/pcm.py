@@ -41,7 +41,9 @@ class Converter:
     def convert(self, data: bytes) -> Floats:
         """The next bytes -> (N,) in -1..1; a resampler is some milliseconds late, `rest` has those."""
         self.check(data)
-        mono = _floats(data, self._width).reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
+        mono = _floats(data, self._width)
+        if self._channels > 1:
+            mono = mono.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
         return mono if self._resampler is None else np.asarray(self._resampler.resample_chunk(mono), np.float32)
 
     def rest(self) -> Floats:
