@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from wakesmith.errors import WakesmithError
 
@@ -60,7 +60,11 @@ class Run:
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
-            yield
+            _held.add(lock)
+            try:
+                yield
+            finally:
+                _held.discard(lock)
 
     def worker(self) -> int | None:
         """Number of the process that holds the folder; None when none does."""
@@ -94,6 +98,8 @@ class Run:
             shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
         else:
+            for name in (WHOLE, BEGUN):  # first: what is cleared in part must not count as made
+                (folder / name).unlink(missing_ok=True)
             shutil.rmtree(folder)
 
     def finish(self, step: str, fingerprint: str, took_s: float) -> None:
@@ -101,6 +107,18 @@ class Run:
 
     def is_whole(self, step: str, fingerprint: str) -> bool:
         return stamp(self.folder / step / WHOLE) == fingerprint
+
+
+_held: set[IO[str]] = set()
+
+
+def _let_go() -> None:
+    # A worker that outlives a killed parent for a moment would hold the folder against its successor.
+    for lock in _held:
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def stamp(path: Path) -> str | None:
@@ -112,9 +130,13 @@ def stamp(path: Path) -> str | None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Aside first, then renamed."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Aside first, then renamed: what a name holds is always whole."""
     aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.write_text(text, encoding="utf-8")
     aside.replace(path)
 
 

@@ -6,13 +6,13 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wakesmith import bundle
+from wakesmith import bundle, pool
 from wakesmith.progress import track
 from wakesmith.runtime.detector import Detector
 from wakesmith.steps._heard import Heard
@@ -28,18 +28,19 @@ def hear(folder: Path, streams: Iterable[Any], split: str, phrase: int = 0, plac
     scores = folder / "evaluate" / "scores"
     scores.mkdir(parents=True, exist_ok=True)
     heard = Heard(split)
-    with ProcessPoolExecutor(os.cpu_count() or 1, initializer=_start, initargs=(place,)) as pool:
-        for scored in track(_scored(pool, streams, scores, sha256, phrase), f"{split} streams"):
+    # Forked: the many short calls of a test would wait longer for new processes than for their scores.
+    with pool.workers(0, _start, (place,), fork=True) as processes:
+        for scored in track(_scored(processes, streams, scores, sha256, phrase), f"{split} streams"):
             heard.add(*scored)
     return heard
 
 
-def _scored(pool: ProcessPoolExecutor, streams: Any, scores: Path, sha256: str, phrase: int) -> Iterator[Any]:
+def _scored(processes: Executor, streams: Any, scores: Path, sha256: str, phrase: int) -> Iterator[Any]:
     """What `Heard.add` takes, in order. Few streams wait at once: hours of samples would fill the memory."""
     waiting: deque[Any] = deque()
     for kind, condition, stream in streams:
         path = scores / file_name(stream, sha256)
-        future = pool.submit(_score, path, stream.samples, phrase)
+        future = processes.submit(_score, path, stream.samples, phrase)
         waiting.append((kind, stream.name, condition, stream.events, stream.hours, future, path.name))
         if len(waiting) > 2 * (os.cpu_count() or 1):
             *told, future, name = waiting.popleft()

@@ -99,13 +99,10 @@ def _train(cells: list[Cell], jobs: int) -> None:
     if not cells:
         return
     _features(cells)
-    processes = pool.workers(jobs, progress.mute)
-    try:
+    with pool.workers(jobs, progress.mute) as processes:  # one that failed is told now, not after all the others
         waiting = [processes.submit(_train_one, cell) for cell in cells]
         for finished in progress.track(as_completed(waiting), "compare: students", total=len(waiting)):
             finished.result()
-    finally:
-        processes.shutdown(cancel_futures=True)  # one that failed is told now, not after all the others
 
 
 def _features(cells: list[Cell]) -> None:

@@ -207,13 +207,10 @@ def _made(make: partial[Any], todo: list[Path], chunks: dict[Path, list[Item]], 
             make(chunks[mark], mark)
             yield from range(len(chunks[mark]))
         return
-    processes = pool.workers(min(jobs, len(todo)))
-    try:
+    with pool.workers(min(jobs, len(todo))) as processes:
         waiting = [processes.submit(make, chunks[mark], mark) for mark in todo]
         for finished in as_completed(waiting):
             yield from range(finished.result())
-    finally:
-        processes.shutdown(wait=True, cancel_futures=True)
 
 
 _voices: dict[str, Voice] = {}  # of this process, by their settings
