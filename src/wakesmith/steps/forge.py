@@ -13,7 +13,7 @@ from wakesmith import progress, ranks
 from wakesmith.config import to_yaml
 from wakesmith.errors import WakesmithError
 from wakesmith.progress import say
-from wakesmith.run import CONFIG, Run
+from wakesmith.run import CONFIG, Run, write_text
 from wakesmith.steps import _recipe, _rounds, _targets, export, prepare
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ def plan(recipe: Recipe, folder: Path) -> Run:
 def _plan(recipe: Recipe, place: Run) -> None:
     if not ranks.is_first():
         return
-    folder = place.folder
-    aside = folder / (CONFIG + ".part")
-    aside.write_text(to_yaml(recipe), encoding="utf-8")
-    aside.replace(folder / CONFIG)
+    write_text(place.folder / CONFIG, to_yaml(recipe))
 
 
 @contextlib.contextmanager

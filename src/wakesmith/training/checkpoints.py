@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+from wakesmith.run import write_text
+
 WHOLE = "whole"
 
 
@@ -30,6 +32,4 @@ def cut_metrics(path: Path, step: int) -> None:
                 kept.append(f"{line}\n")
         except ValueError:
             break
-    aside = path.with_name(path.name + ".part")
-    aside.write_text("".join(kept), encoding="utf-8")
-    aside.replace(path)
+    write_text(path, "".join(kept))

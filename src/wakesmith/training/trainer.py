@@ -76,8 +76,12 @@ class Trainer(transformers.Trainer):
 
     @property
     def is_told(self) -> bool:
-        """Whether the step at work is one that is logged: what costs time is computed then only."""
-        return (self.state.global_step + 1) % max(1, int(self.args.logging_steps)) == 0
+        """Whether the step at work is one that is logged: what costs time is computed then only.
+
+        Before a checkpoint it is, so that a resumed run, which sums from there on, logs what an undisturbed one does.
+        """
+        every = (self.args.logging_steps, self.args.save_steps)
+        return any((self.state.global_step + 1) % max(1, int(steps)) == 0 for steps in every)
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[Any]:
         return self.sampler
@@ -190,7 +194,7 @@ class Trainer(transformers.Trainer):
             self.facts.clear()
             self.n_batches, self.waited_s, self.other_s, self.since = 0, 0.0, 0.0, time.perf_counter()
         super().log(logs, start_time)
-        if self.is_world_process_zero():
+        if self.is_world_process_zero() and "train_runtime" not in logs:  # of this process alone, not of the training
             with self.metrics_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": self.state.global_step, **logs}) + "\n")
 
@@ -254,6 +258,13 @@ class Trainer(transformers.Trainer):
         self.ema = load_file(folder / "ema.safetensors", device=str(self.args.device))
         self.take_counted(json.loads((folder / "counted.json").read_text(encoding="utf-8")))
 
+    def go_on(self, checkpoint: Path | None) -> None:
+        """Train to the end, from a checkpoint or from the start."""
+        if checkpoint and int(checkpoint.name.split("-")[1]) == self.args.max_steps:
+            self._load_from_checkpoint(str(checkpoint))  # transformers would train a step more
+        else:
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
     def counted(self) -> dict[str, Any]:
         """What was counted so far and a resumed run goes on from."""
         return {}
@@ -279,8 +290,9 @@ class _AfterStep(TrainerCallback):
         # Among several processes the loader does not pass the epoch on, and each would be as the first.
         self.trainer.sampler.set_epoch(int((state.epoch or 0) + 1e-6))
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.trainer.average()
+        control.should_log = control.should_log or state.global_step % int(args.save_steps) == 0
         next(self.bar, None)
 
 
