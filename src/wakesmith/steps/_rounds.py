@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wakesmith import run as record
+from wakesmith.data import sources
 from wakesmith.data.audio_store import AUDIO, CARD, CLIPS, OFFSETS, RECORDINGS, AudioStore
 from wakesmith.data.records import Clip, Recording, save_jsonl
 from wakesmith.data.sampling import Part
@@ -96,9 +97,11 @@ def bring_up(recipe: Recipe, folder: Path) -> None:
     from wakesmith import ranks
     from wakesmith.augment._bank import Bank
     from wakesmith.data.views import ViewStore
-    from wakesmith.steps import label, views
+    from wakesmith.steps import _kept_out, label, views
 
     rounds = of(recipe, folder)
+    if rounds:
+        _kept_out.check_learned(AudioStore.open(folder / "prepare"), rounds, recipe.data.near_duplicate)
     needed = _recipe.road(recipe, "train")
     for one in rounds:
         with ranks.first_goes_first():
@@ -132,5 +135,7 @@ def store(out: Path, recordings: Sequence[Recording], sounds: Sequence[npt.NDArr
     np.save(out / OFFSETS, np.cumsum([0, *map(len, sounds[:-1])]).astype(np.int64))
     save_jsonl(out / RECORDINGS, recordings)
     save_jsonl(out / CLIPS, clips)
-    digest = record.fingerprint([hashlib.blake2b(sound.tobytes()).hexdigest() for sound in sounds])[:32]
+    digests = [hashlib.blake2b(sound.tobytes()).hexdigest() for sound in sounds]
+    sources.write(out, zip(recordings, digests, strict=True))
+    digest = record.fingerprint(digests)[:32]
     record.write_json(out / CARD, {"audio": digest, "n_recordings": len(recordings), "n_clips": len(clips)})
