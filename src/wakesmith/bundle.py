@@ -112,6 +112,8 @@ class Source(Settings):
     hours: Positive
     """Of sound."""
 
+    fingerprint: Annotated[str, Field(max_length=64)] = ""
+    """Of all that the source gave, test's recordings too: sound, text, speaker, split; empty: not kept."""
 
 class Phrase(Settings):
     """What wakes the device, and where its score fires."""
@@ -168,6 +170,8 @@ class Card(Settings):
     versions: dict[str, str] = {}
     """Of what made it."""
     seed: int = 0
+    code: Annotated[str, Field(max_length=64)] = ""
+    """Fingerprint of the package's own files that made it; empty: not kept."""
     """Of its run."""
 
     @field_validator("phrases")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -103,7 +105,8 @@ class Run:
             shutil.rmtree(folder)
 
     def finish(self, step: str, fingerprint: str, took_s: float) -> None:
-        write_json(self.folder / step / WHOLE, {"fingerprint": fingerprint, "took_s": round(took_s, 1), "versions": versions()})
+        made_by = {"versions": versions(), "machine": machine()}
+        write_json(self.folder / step / WHOLE, {"fingerprint": fingerprint, "took_s": round(took_s, 1), **made_by})
 
     def is_whole(self, step: str, fingerprint: str) -> bool:
         return stamp(self.folder / step / WHOLE) == fingerprint
@@ -152,3 +155,27 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+    return {**found, "code": code()}
+
+
+@functools.cache
+def code() -> str:
+    """Names the files of this package: a version under development changes without its number."""
+    root, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".yaml", ".txt")):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]
+
+
+def machine() -> dict[str, str]:
+    """What else changes the last bits of a number: the processor, and the threads of torch, once it is there."""
+    found = {"processor": _processor()}
+    if "torch" in sys.modules:
+        found["threads"] = str(sys.modules["torch"].get_num_threads())
+
+
+def _processor() -> str:
+    """Its name; where the system does not tell it, its kind."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

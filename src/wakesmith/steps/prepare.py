@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from wakesmith import audio, config, pool, registry
 from wakesmith.augment import _generated as generated
 from wakesmith.config import Source
-from wakesmith.data import clips, duplicates, splits
+from wakesmith.data import clips, duplicates, sources, splits
 from wakesmith.data.audio_store import AUDIO, CARD, CLIPS, OFFSETS, RECORDINGS
 from wakesmith.data.records import SPLITS, Recording, load_jsonl, save_jsonl
 from wakesmith.errors import AudioError, DataError
@@ -221,6 +221,7 @@ def _name(recording: Recording) -> str:
 
 
 def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> None:
+    sources.write(out, ((one.recording, one.digest) for one in kept))
     """audio.npy with offsets, recordings, clips, and last the card that makes them a store."""
     lengths = [len(one.samples) for one in kept]
     offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
