@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,38 @@ import numpy as np
 from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.bundle import Measured, Misses, OperatingPoint, Rate, Source
 from wakesmith.data.records import Recording
+from wakesmith.data.sources import Key, key
 from wakesmith.steps._heard import Heard, Scored, fired
 
 MISSES = ("missed", "n", "frr", "low", "high")
 
 
-def sources(recordings: Iterable[Recording]) -> list[Source]:
+def sources(recordings: Iterable[Recording], fingerprints: Mapping[Key, str] = {}) -> list[Source]:
     """Recordings by source and licence; of train and dev alone, since nothing is learned from test."""
-    n_samples: dict[tuple[str, str], list[int]] = defaultdict(list)
+    n_samples: dict[Key, list[int]] = defaultdict(list)
     for one in recordings:
         if one.split in ("train", "dev"):
-            n_samples[one.source, one.licence or "unknown"].append(one.n_samples)
+            n_samples[key(one)].append(one.n_samples)
     return [
-        Source(name=source, licence=licence, recordings=len(sizes), hours=sum(sizes) / SAMPLE_RATE_HZ / 3600)
+        Source(
+            name=source,
+            licence=licence,
+            recordings=len(sizes),
+            hours=sum(sizes) / SAMPLE_RATE_HZ / 3600,
+            fingerprint=fingerprints.get((source, licence), ""),
+        )
         for (source, licence), sizes in sorted(n_samples.items())
     ]
+
+
+def teacher(told: Mapping[str, Any], facts: Iterable[str]) -> dict[str, Any]:
+    """The card that `teach` wrote -> the facts of it that ship; folders of this machine are told by their last name."""
+    kept = {fact: told[fact] for fact in facts if fact in told}
+    part = told.get("teacher", {})
+    for one in (part, *part.get("members", [])):
+        for place in filter(None, (one.get("path"), one.get("checkpoint"))):
+            kept["encoder_source"] = kept["encoder_source"].replace(place, Path(place).absolute().name)
+    return kept
 
 
 def measured(told: dict[str, Any], test: Heard, point: OperatingPoint, patience_s: float) -> Measured:

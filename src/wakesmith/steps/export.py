@@ -16,9 +16,11 @@ from pydantic import Field, field_validator
 import wakesmith
 from wakesmith import bundle, config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ
-from wakesmith.data import classes
+from wakesmith.data import classes, sources
+from wakesmith.data.audio_store import RECORDINGS
 from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import BundleError
+from wakesmith.run import code
 
 MAIN = "onnx"
 """The target that lies in RUN/bundle: `evaluate`, `mine` and `learn` hear through it."""
@@ -29,6 +31,7 @@ TEACHER_FACTS = (
     "encoder_fingerprint",
     "head_sha256",
     "calibration_temperature",
+    "member_fingerprints",
     "weights",
     "dev",
 )
@@ -97,7 +100,8 @@ def _told(recipe: Any, folder: Path, listener: Any, labels: list[str]) -> dict[s
     """What the card of each bundle of a run says alike."""
     from wakesmith.steps import _model_card, _rounds
 
-    data = _model_card.sources(_heard([folder, *(one.folder for one in _rounds.of(recipe, folder))]))
+    stores = [one / "prepare" for one in (folder, *(one.folder for one in _rounds.of(recipe, folder)))]
+    data = _model_card.sources(_heard(stores), sources.together(stores))
     return {
         "phrases": [bundle.Phrase(text=text) for text in recipe.phrases],
         "language": recipe.language,
@@ -115,6 +119,7 @@ def _told(recipe: Any, folder: Path, listener: Any, labels: list[str]) -> dict[s
         "data_licences": sorted({one.licence for one in data}),
         "data": data,
         "versions": _versions(),
+        "code": code(),
         "seed": recipe.seed,
     }
 
@@ -170,13 +175,14 @@ def _teacher(folder: Path) -> dict[str, Any] | None:
     path = folder / "teach" / "card.json"
     if not path.is_file():
         return None
-    card = json.loads(path.read_text(encoding="utf-8"))
-    return {key: card[key] for key in TEACHER_FACTS if key in card}
+    from wakesmith.steps import _model_card
+
+    return _model_card.teacher(json.loads(path.read_text(encoding="utf-8")), TEACHER_FACTS)
 
 
-def _heard(folders: list[Path]) -> list[Recording]:
+def _heard(stores: list[Path]) -> list[Recording]:
     """What a run holds, and the rounds that it learned from."""
-    paths = [folder / "prepare" / "recordings.jsonl" for folder in folders]
+    paths = [store / RECORDINGS for store in stores]
     return [one for path in paths if path.is_file() for one in load_jsonl(path, Recording)]
 
 
