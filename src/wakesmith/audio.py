@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from wakesmith.disk import is_file
 from wakesmith.errors import AudioError
 
 SAMPLE_RATE_HZ = 16_000
 MAX_FILE_S = 4 * 3600
+MAX_FRAMES = MAX_FILE_S * 48_000
+"""At rates beyond 48 kHz a file is shorter: 2.8 GB of float samples are the most that one takes."""
+MOST_CHANNELS = 32
+LOUDEST = 1e6
+"""No sound in float samples reaches this, and its square is still a number."""
+FORMATS = ("WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3")
+"""What libsndfile says of files that are read; of its many others it does not tell when one was cut short."""
+_BLOCK = 1 << 20
 SILENT_PEAK = 1e-4  # -80 dBFS: nothing a microphone would call sound
 
 Samples = npt.NDArray[np.float32]
@@ -24,35 +35,64 @@ def read(path: str | Path, rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
     import soundfile
 
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise AudioError(f"{path}: no such file. Check the path.")
     try:
-        with soundfile.SoundFile(path) as file:
-            if not 4_000 <= file.samplerate <= 384_000:
-                raise AudioError(f"{path}: a rate of {file.samplerate} Hz cannot be speech. Save it at 16000 Hz.")
-            if file.frames > MAX_FILE_S * file.samplerate:
-                raise AudioError(f"{path}: longer than {MAX_FILE_S // 3600} hours. Cut it into parts.")
-            check_length(path, file)
-            samples = file.read(dtype="float32", always_2d=True)  # (N, channels)
-            found_hz = file.samplerate
+        # By its number: a name need not be UTF-8, and its ending must not make libsndfile take any bytes for sound.
+        with path.open("rb") as opened, soundfile.SoundFile(opened.fileno(), closefd=False) as file:
+            _check_header(path, file)
+            samples, found_hz = _mono(path, file), file.samplerate
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path}: not a readable sound file ({error.error_string}). Save it as WAV or FLAC.") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror}). Check the file and its permissions.") from error
     if len(samples) == 0:
         raise AudioError(f"{path}: holds no samples. Record it again or leave it out.")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples. Save it again as 16-bit WAV.")
-    return resample(samples.mean(axis=1), found_hz, rate_hz)
+    return resample(samples, found_hz, rate_hz)
 
 
-def check_length(path: Path, file: object) -> None:
-    """Refuse a WAV whose header promises more than the file holds: libsndfile would read what is left in silence."""
-    if getattr(file, "format", "") != "WAV":
+def _check_header(path: Path, file: Any) -> None:
+    """Refuse what cannot be speech, or would not fit in memory, before a sample is read."""
+    if file.format not in FORMATS:
+        raise AudioError(f"{path}: a sound file of the kind {file.format} is not read. Save it as WAV or FLAC.")
+    if not 4_000 <= file.samplerate <= 384_000:
+        raise AudioError(f"{path}: a rate of {file.samplerate} Hz cannot be speech. Save it at 16000 Hz.")
+    if file.channels > MOST_CHANNELS:
+        raise AudioError(f"{path}: {file.channels} channels, at most {MOST_CHANNELS} are read. Save it as mono.")
+    if file.frames > min(MAX_FILE_S * file.samplerate, MAX_FRAMES) or file.frames * file.channels > 2 * MAX_FRAMES:
+        raise AudioError(f"{path}: longer than {MAX_FILE_S // 3600} hours at up to 48000 Hz in stereo. Cut it into parts.")
+    check_length(path, file)
+
+
+def _mono(path: Path, file: Any) -> Samples:
+    """All samples, averaged over the channels block by block: many channels take no more memory than one. -> (N,)"""
+    blocks, n_read = [], 0
+    while len(block := file.read(max(1, _BLOCK // file.channels), dtype="float32", always_2d=True)):
+        if not (np.abs(block) <= LOUDEST).all():
+            raise AudioError(f"{path}: holds NaN, infinite or absurdly large samples. Save it again as 16-bit WAV.")
+        blocks.append(block.mean(axis=1))
+        n_read += len(block)
+        if n_read > MAX_FRAMES:
+            raise AudioError(f"{path}: longer than its header says. Save it again.")
+    if n_read < file.frames and file.format == "FLAC":  # of the others libsndfile counts what is there
+        raise AudioError(
+            f"{path}: truncated: the header promises {file.frames} samples, {n_read} are there. Copy the file again."
+        )
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def check_length(path: Path, file: Any) -> None:
+    """Refuse a WAV or AIFF whose header promises more than the file holds: libsndfile would read what is left in silence."""
+    name, order = (b"SSND", "big") if file.format == "AIFF" else (b"data", "little")
+    if file.format not in ("WAV", "WAVEX", "RF64", "AIFF"):
         return
     header = path.open("rb").read(1 << 16)
-    at = header.find(b"data", 12)
+    at, wide = header.find(name, 12), header.find(b"ds64", 12)
     if at < 0:
         return
-    promised = int.from_bytes(header[at + 4 : at + 8], "little")
+    promised = int.from_bytes(header[at + 4 : at + 8], order)  # type: ignore[arg-type]
+    if file.format == "RF64" and wide > 0:
+        promised = int.from_bytes(header[wide + 16 : wide + 24], "little")
     held = path.stat().st_size - at - 8
     streamed = promised in (0, 0xFFFFFFFF)  # a writer that could not seek leaves these
     if not streamed and promised > held:
@@ -73,8 +113,9 @@ def write(path: str | Path, samples: Samples, rate_hz: int = SAMPLE_RATE_HZ) -> 
     import soundfile
 
     path = Path(path)
-    aside = path.with_name(path.name + ".part")
-    soundfile.write(aside, np.clip(samples, -1.0, 1.0), rate_hz, subtype="PCM_16", format=path.suffix[1:].upper())
+    made, aside = io.BytesIO(), path.with_name(path.name + ".part")
+    soundfile.write(made, np.clip(samples, -1.0, 1.0), rate_hz, subtype="PCM_16", format=path.suffix[1:].upper())
+    aside.write_bytes(made.getbuffer())  # not by libsndfile, which does not say that a disk is full
     aside.replace(path)
 
 
