@@ -54,9 +54,22 @@ def inside(folder: Path, relative: str, where: str) -> Path:
     """The file a manifest names. A path that leaves the manifest's folder is refused, by dots, root or link. Raises DataError."""
     normal = os.path.normpath(relative.replace("\\", "/"))
     lexical = os.path.isabs(normal) or normal == ".." or normal.startswith("../")
-    if not relative or lexical or not (folder / normal).resolve().is_relative_to(folder.resolve()):
+    try:
+        within = relative and not lexical and Path(os.path.realpath(folder / normal)).is_relative_to(os.path.realpath(folder))
+    except ValueError as error:  # zeros and halves of surrogates
+        raise DataError(f"{where}: the path '{relative}' cannot be the name of a file. Write it in UTF-8.") from error
+    if not within:
         raise DataError(f"{where}: the path '{relative}' leaves {folder}. Write paths relative to the manifest's folder.")
     return folder / normal
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a file's name is text, so that records can hold it."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_split(split: str, where: str) -> str:

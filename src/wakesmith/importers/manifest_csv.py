@@ -9,16 +9,16 @@ from __future__ import annotations
 import collections
 import csv
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from pydantic import field_validator
 
-from wakesmith.audio import SAMPLE_RATE_HZ
+from wakesmith.audio import MAX_FILE_S, SAMPLE_RATE_HZ
 from wakesmith.config import PartSettings
 from wakesmith.data.records import KNOWN_LABELS, Recording
+from wakesmith.disk import is_dir, is_file
 from wakesmith.errors import DataError
 from wakesmith.importers._base import (
     Found,
@@ -30,6 +30,9 @@ from wakesmith.importers._base import (
     mapped_label,
     shown,
 )
+
+MAX_LINE = 1 << 20
+"""Letters in a line."""
 
 
 class Config(PartSettings):
@@ -64,9 +67,9 @@ class Manifest:
         """Every row that is kept, in the manifest's order. Raises DataError with the line of a row that cannot be used."""
         manifest = find_manifest(Path(self.config.path).expanduser())
         found: Found = []
-        for number, row in rows(manifest):
+        for at, (number, row) in enumerate(rows(manifest)):
             where = f"{manifest}, line {number}"
-            if number == 2 or (number == 1 and manifest.suffix == ".jsonl"):
+            if at == 0:
                 self._check_columns(row, manifest)
             if self._kept(row):
                 label = mapped_label(row.get("label", ""), self.config.labels, self.config.label)
@@ -85,7 +88,9 @@ class Manifest:
         )
         missing = wanted - set(row)
         if missing:
-            raise DataError(f"{manifest}: no column {shown(missing)}. It has: {', '.join(row)}.")
+            raise DataError(
+                f"{manifest}: no column {shown(missing)}. It has: {shown(row) or 'none'}. Name them in its first line."
+            )
 
     def _kept(self, row: dict[str, str]) -> bool:
         for column, values in self.config.keep.items():
@@ -122,9 +127,9 @@ class Manifest:
 
 def find_manifest(path: Path) -> Path:
     """The manifest itself, or the one in a folder. Raises DataError."""
-    candidates = [path / "manifest.csv", path / "manifest.jsonl"] if path.is_dir() else [path]
+    candidates = [path / "manifest.csv", path / "manifest.jsonl"] if is_dir(path) else [path]
     for candidate in candidates:
-        if candidate.is_file():
+        if is_file(candidate):
             if candidate.suffix not in (".csv", ".jsonl"):
                 raise DataError(f"{candidate}: expected a manifest ending in .csv or .jsonl.")
             return candidate
@@ -136,23 +141,45 @@ def rows(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             if manifest.suffix == ".csv":
-                reader = csv.DictReader(file, strict=True)
+                reader = csv.DictReader(_lines(file, manifest), strict=True)
+                twice = [name for name, count in collections.Counter(reader.fieldnames or ()).items() if count > 1]
+                if twice:
+                    raise DataError(f"{manifest}: the column {twice[0]} is there twice. Name each column once.")
                 for record in reader:
                     if None in record or None in record.values():
-                        raise DataError(f"{manifest}, line {reader.line_num}: not as many fields as the header has.")
+                        raise DataError(
+                            f"{manifest}, line {reader.line_num}: not as many fields as the header has. Mend that line."
+                        )
                     yield reader.line_num, {key.strip(): value for key, value in record.items()}
             else:
-                for number, line in enumerate(file, start=1):
+                for number, line in enumerate(_lines(file, manifest), start=1):
                     if line.strip():
                         yield number, _object(json.loads(line), manifest, number)
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise DataError(f"{manifest}: not readable ({error}). Save it as UTF-8 {manifest.suffix[1:].upper()}.") from error
+    except OSError as error:
+        raise DataError(f"{manifest}: cannot be read ({error.strerror}). Check the file and its permissions.") from error
+
+
+def _lines(file: TextIO, manifest: Path) -> Iterator[str]:
+    """Line by line, none of which may fill the memory."""
+    number = 0
+    while line := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise DataError(f"{manifest}, line {number}: longer than {MAX_LINE} letters. Give a row a line.")
+        yield line
 
 
 def _object(value: Any, manifest: Path, number: int) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise DataError(f"{manifest}, line {number}: expected an object with keys, got {type(value).__name__}.")
-    return {key: "" if item is None else str(item) for key, item in value.items()}
+        raise DataError(f"{manifest}, line {number}: expected an object with keys, got {type(value).__name__}. Mend that line.")
+    row = {key: "" if item is None else str(item) for key, item in value.items()}
+    try:
+        "".join(row.values()).encode()
+    except UnicodeEncodeError as error:  # JSON may spell half a surrogate pair
+        raise DataError(f"{manifest}, line {number}: holds what is no text ({error.reason}). Mend that line.") from error
+    return row
 
 
 def phrase(row: dict[str, str], where: str) -> tuple[int, int]:
@@ -163,8 +190,11 @@ def phrase(row: dict[str, str], where: str) -> tuple[int, int]:
                 start_s, end_s = float(row.get(start_column) or 0), float(row[end_column])
             except ValueError as error:
                 raise DataError(f"{where}: {start_column}, {end_column}: expected seconds ({error}).") from error
-            if not (math.isfinite(end_s) and 0 <= start_s < end_s):
-                raise DataError(f"{where}: {start_column} {start_s}, {end_column} {end_s}: expected 0 <= start < end.")
+            if not 0 <= start_s < end_s <= MAX_FILE_S:
+                raise DataError(
+                    f"{where}: {start_column} {start_s}, {end_column} {end_s}: expected 0 <= start < end, up to {MAX_FILE_S}. "
+                    "Write the seconds at which the phrase begins and ends."
+                )
             return round(start_s * SAMPLE_RATE_HZ), round(end_s * SAMPLE_RATE_HZ)
     return 0, 0
 

@@ -11,8 +11,9 @@ from pydantic import field_validator, model_validator
 
 from wakesmith.config import PartSettings
 from wakesmith.data.records import KNOWN_LABELS, Recording
+from wakesmith.disk import is_dir
 from wakesmith.errors import DataError
-from wakesmith.importers._base import Found, check_found, check_label, check_labels, mapped_label, shown
+from wakesmith.importers._base import Found, check_found, check_label, check_labels, is_utf8, mapped_label, shown
 
 ENDINGS = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3"))
 
@@ -44,7 +45,7 @@ class Config(PartSettings):
         try:
             groups = re.compile(self.speaker_pattern).groups
         except re.error as error:
-            raise ValueError(f"speaker_pattern is not a regular expression ({error})") from error
+            raise ValueError(f"speaker_pattern: expected a regular expression ({error})") from error
         if self.speaker_pattern and groups < 1:
             raise ValueError("speaker_pattern: expected a group in parentheses around the speaker")
         return self
@@ -58,11 +59,13 @@ class WavFolders:
     def recordings(self) -> Found:
         """Every sound file below the top, sorted by path. Raises DataError for a missing or empty folder."""
         top = Path(self.config.path).expanduser()
-        if not top.is_dir():
+        if not is_dir(top):
             raise DataError(f"{top}: no such folder. Check `path` of the source.")
         found: Found = []
         for file in sorted(top.rglob("*")):
-            if file.suffix.lower() in ENDINGS and file.is_file():
+            if file.suffix.lower() in ENDINGS and not all(map(is_utf8, (file, *file.relative_to(top).parents))):
+                self.dropped["the name is not UTF-8 (rename it)"] += 1
+            elif file.suffix.lower() in ENDINGS and file.is_file():
                 recording = self._recording(top, file)
                 if recording:
                     found.append((recording, file))
