@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, SerializeAsAny, Vali
 from pydantic_core import ErrorDetails
 
 from wakesmith import registry
+from wakesmith.disk import is_file
 from wakesmith.errors import ConfigError, WakesmithError
+
+MAX_YAML = 1 << 18
+"""Letters in a file of settings."""
+MOST_TOLD = 50
+"""Problems in one message."""
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlist = _SHORT.maxdict = 10
+
+
+def _short(value: Any) -> str:
+    """A value in a message, whatever its size."""
+    try:
+        return _SHORT.repr(value) if not isinstance(value, str) or len(value) > 200 else repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 class Settings(BaseModel):
@@ -101,7 +119,8 @@ def _stop_at(problems: list[str], source: str = "configuration") -> None:
     if len(problems) == 1:
         raise ConfigError(f"{source}: {problems[0]}")
     if problems:
-        raise ConfigError(f"{source}: {len(problems)} problems:\n" + "\n".join(f"  - {line}" for line in problems))
+        lines = [f"  - {line}" for line in problems[:MOST_TOLD]] + ["  - and more."] * (len(problems) > MOST_TOLD)
+        raise ConfigError(f"{source}: {len(problems)} problems:\n" + "\n".join(lines))
 
 
 def _part(kind: str, data: Any, where: str, problems: list[str]) -> PartSettings | None:
@@ -127,7 +146,7 @@ def _validate(model: type[Settings], data: Any, where: str, problems: list[str])
     if isinstance(data, model):
         return data
     if not isinstance(data, Mapping):
-        problems.append(f"{where or 'configuration'}: expected a mapping of keys to values, got {data!r}.")
+        problems.append(f"{where or 'configuration'}: expected a mapping of keys to values, got {_short(data)}.")
         return None
     before = len(problems)
     values = dict(data)
@@ -141,7 +160,7 @@ def _validate(model: type[Settings], data: Any, where: str, problems: list[str])
         fallen = {key for key in values if key not in known}
         for detail in error.errors():
             if not (detail["loc"] and detail["loc"][0] in fallen):
-                problems.append(_told(detail, model, where))
+                problems.append(_told(detail, model, where) if len(problems) < MOST_TOLD else "")
         if len(problems) == before:
             problems.append(str(error))
         return None
@@ -176,26 +195,62 @@ def _told(detail: ErrorDetails, model: type[Settings], where: str) -> str:
         return f"{path}: unknown key. {hint}"
     message = detail["msg"].removeprefix("Value error, ").rstrip(".")
     # A problem of settings with each other names the values itself; all of the settings would hide it.
-    given = "" if detail["type"] == "missing" or not detail["loc"] else f" (given: {detail['input']!r})"
+    if detail["type"] == "missing":
+        message = "must be given"
+    given = "" if detail["type"] == "missing" or not detail["loc"] else f" (given: {_short(detail['input'])})"
     return f"{path}: {message}{given}.".removeprefix(": ")
+
+
+class _Loader(yaml.SafeLoader):
+    """Values as they are written: no alias, so that no line stands for a million others; each key once; text that is text."""
+
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise yaml.MarkedYAMLError(problem="half a surrogate pair is no text", problem_mark=node.start_mark)
+        return value
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.get_event()
+            raise yaml.MarkedYAMLError(problem=f"the alias *{event.anchor}: write the value out", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise yaml.MarkedYAMLError(problem=f"the key {twice} is there twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _plain_values(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except Exception as error:  # beside its own errors PyYAML raises what Python does: for a 13th month, or 5000 digits
+        place = getattr(error, "problem_mark", None)
+        line = f"line {place.line + 1}: " if place else ""
+        reason = (str(getattr(error, "problem", "") or error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{source}: not readable as YAML ({line}{_short(reason)}). Mend that line.") from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file of plain values."""
+    if not is_file(path):
+        raise ConfigError(f"{path}: no such file. Check the path.")
     try:
-        return from_yaml(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file. Check the path.") from error
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_YAML + 1)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}). Mend that line.") from error
+    return from_yaml(text, str(path))
 
 
 def from_yaml(text: str, source: str) -> dict[str, Any]:
     """Plain values from YAML. Raises ConfigError, which names the source."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not readable as YAML ({str(error).splitlines()[0]}). Mend that line.") from error
+    if len(text) > MAX_YAML:
+        raise ConfigError(f"{source}: longer than {MAX_YAML} letters, so no settings. Give a file of settings.")
+    data = _plain_values(text, source)
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -222,10 +277,7 @@ def assignment(text: str) -> dict[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise ConfigError(f"--set {text}: expected key=value, as in student.width=48.")
-    try:
-        nested: Any = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value is not YAML.") from error
+    nested = _plain_values(value, f"--set {text}")
     for key in reversed(path.split(".")):
         nested = {key: nested}
     return dict(nested)

@@ -36,7 +36,7 @@ class Recipe(Settings):
     """What wakes the device, as it is written; several make a class each."""
     language: str = "en"
     """espeak-ng's name of the language: en, en-gb, es, es-419 (docs/languages.md)."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=2**32)
     """Of all that is drawn by chance; the same seed gives the same run."""
     speak: Speak = Speak()
     data: Prepare = Prepare()
