@@ -1,8 +1,16 @@
 """Errors that a user can act on: each says what, where, and the way out. The command line prints one line and exits with 2."""
 
+from __future__ import annotations
+
+from wakesmith.text import printable
+
 
 class WakesmithError(Exception):
     """A mistake of input or environment, told in one clear message."""
+
+    def __str__(self) -> str:
+        # Messages name files, and a file may be named to write over the terminal.
+        return printable(super().__str__())
 
 
 class ConfigError(WakesmithError):

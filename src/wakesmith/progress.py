@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
+from wakesmith.text import printable
+
 Item = TypeVar("Item")
 PLAIN_EVERY_S = 10.0
 _muted = False
@@ -32,7 +34,7 @@ def track(items: Iterable[Item], label: str, total: int | None = None, done: int
 def say(text: str) -> None:
     """One line of news for a person."""
     if not _muted:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def _bar(items: Iterable[Item], label: str, total: int | None, done: int) -> Iterator[Item]:

@@ -31,6 +31,16 @@ def words(text: str) -> list[str]:
     return [word for word in found if word]
 
 
+def printable(text: str) -> str:
+    """For a terminal or a file: what would move the cursor, turn the direction of writing or break UTF-8 is told by its number.
+
+    Lines stay lines; `\\x1b[2J` gives `\\\\x1b[2J`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+
+
 def file_name(text: str) -> str:
     """`¡Señor López!` -> `señor_lópez`."""
     return "_".join("".join(one if is_letter(one) else " " for one in folded(text)).split())
