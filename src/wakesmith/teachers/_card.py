@@ -198,7 +198,7 @@ def load_card(folder: Path) -> Card | EnsembleCard:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise TeacherError(f"{folder}: no trained teacher here. Run `teach` first.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TeacherError(f"{path}: not JSON ({error}). Run `teach` again.") from error
     kind = EnsembleCard if isinstance(data, dict) and "members" in data else Card
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+import reprlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wakesmith.disk import is_dir, is_file
 from wakesmith.errors import TeacherError
 from wakesmith.progress import say
 from wakesmith.teachers import _folder
@@ -45,12 +47,12 @@ class Checkpoint:
 def read(path: Path | str) -> Checkpoint:
     """Read a safetensors file, a torch file, or a transformers folder. Raises TeacherError when it is none of them."""
     path = Path(path)
-    if path.is_dir():
+    if is_dir(path):
         preprocessor = path / _folder.PREPROCESSOR
         inside = read(_folder.local_weights(path))
         told = _folder.preprocessing(preprocessor if preprocessor.is_file() else None)
         return dataclasses.replace(inside, preprocessing=inside.preprocessing or told or None)
-    if not path.is_file():
+    if not is_file(path):
         raise TeacherError(f"{path}: no such file. Give a file of weights or a folder that holds one.")
     found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     return dataclasses.replace(found, weights=_plain_names(found.weights))
@@ -63,27 +65,26 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, MemoryError) as error:
         raise TeacherError(f"{path}: not readable as safetensors ({error}). Fetch the file again.") from error
     made = metadata.get("format", "")
     if made.startswith("wakesmith-teacher-") and made != FORMAT:
         raise TeacherError(f"{path}: written as {made}, this version reads {FORMAT}. Install the wakesmith that wrote it.")
     try:
         labels, preprocessing = (json.loads(metadata.get(key, "null")) for key in ("labels", "preprocessing"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TeacherError(f"{path}: its metadata is not JSON ({error}). Save the file again.") from error
     return _checked(path, weights, labels, preprocessing)
 
 
 def _read_torch(path: Path) -> Checkpoint:
-    n_bytes = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:  # deflated parts may grow a thousandfold
-            n_bytes = max(n_bytes, sum(part.file_size for part in archive.infolist()))
-    if n_bytes > MAX_TORCH_BYTES:
-        raise TeacherError(f"{path}: {n_bytes} bytes, at most {MAX_TORCH_BYTES} are read. Save it as safetensors.")
     try:
+        n_bytes = _unpacked_bytes(path)
+        if n_bytes > MAX_TORCH_BYTES:
+            raise TeacherError(f"{path}: {n_bytes} bytes, at most {MAX_TORCH_BYTES} are read. Save it as safetensors.")
         loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except TeacherError:
+        raise
     except pickle.UnpicklingError as error:
         raise TeacherError(
             f"{path}: holds more than tensors and plain values, or is damaged; it was not run. Save its state_dict alone, "
@@ -101,6 +102,15 @@ def _read_torch(path: Path) -> Checkpoint:
     return _checked(path, loaded[taken], loaded.get("labels"), loaded.get("preprocessing"))
 
 
+def _unpacked_bytes(path: Path) -> int:
+    """Of a torch file: deflated parts may grow a thousandfold."""
+    n_bytes = path.stat().st_size
+    if not zipfile.is_zipfile(path):
+        return n_bytes
+    with zipfile.ZipFile(path) as archive:
+        return max(n_bytes, sum(part.file_size for part in archive.infolist()))
+
+
 def _checked(path: Path, weights: Any, labels: Any, preprocessing: Any) -> Checkpoint:
     """Refuse what is no weights, no list of names, no keys and values."""
     if not isinstance(weights, dict) or not weights or not all(isinstance(key, str) for key in weights):
@@ -112,10 +122,23 @@ def _checked(path: Path, weights: Any, labels: Any, preprocessing: Any) -> Check
             "Save the state_dict there."
         )
     if not (labels is None or (isinstance(labels, list) and all(isinstance(label, str) for label in labels))):
-        raise TeacherError(f"{path}: labels: expected a list of names, got {labels!r}. Save the file again.")
+        raise TeacherError(f"{path}: labels: expected a list of names, got {reprlib.repr(labels)}. Save the file again.")
     if not (preprocessing is None or isinstance(preprocessing, dict)):
-        raise TeacherError(f"{path}: preprocessing: expected keys and values, got {preprocessing!r}. Save the file again.")
+        told = reprlib.repr(preprocessing)
+        raise TeacherError(f"{path}: preprocessing: expected keys and values, got {told}. Save the file again.")
+    unlike = [key for key, value in weights.items() if not _is_plain(value)]
+    if unlike:
+        raise TeacherError(
+            f"{path}: {_few(unlike)}: sparse, quantised, or with fewer numbers than its shape says. Save it dense."
+        )
     return Checkpoint(weights, labels, preprocessing, path)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Dense, on the CPU, a stored number for each of its own: a shape costs nothing to write, and memory to use."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def _plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -150,12 +173,20 @@ def load_strictly(module: nn.Module, weights: dict[str, Tensor], path: Path | st
             for key, tensor in wanted.items()
             if key in weights and weights[key].is_floating_point() != tensor.is_floating_point()
         ],
-        "not finite": [key for key, tensor in weights.items() if not tensor.float().isfinite().all()],
+        "not finite": [
+            key
+            for key, tensor in wanted.items()
+            if key in weights and tensor.is_floating_point() and not _is_finite(weights[key])
+        ],
     }
     problems = [f"{len(found)} {kind} ({_few(found)})" for kind, found in kinds.items() if found]
     if problems:
         raise TeacherError(f"{path}: does not fit the network: {'; '.join(problems)}. Give weights and settings of one model.")
     module.load_state_dict(weights)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool((tensor.float() if tensor.element_size() == 1 else tensor).isfinite().all())  # 8-bit floats cannot tell
 
 
 def check_fits(checkpoint: Checkpoint, labels: list[str] | None, preprocessing: dict[str, Any]) -> None:
@@ -196,4 +227,4 @@ def save(path: Path | str, weights: dict[str, Tensor], labels: list[str] | None,
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + " ..." * (len(names) > 3)
+    return ", ".join(name[:100] for name in names[:3]) + " ..." * (len(names) > 3)

@@ -55,7 +55,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON file of keys and values."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TeacherError(f"{path}: not readable as JSON ({error}). Fetch the file again.") from error
     if not isinstance(data, dict):
         raise TeacherError(f"{path}: expected keys and values, got a {type(data).__name__}. Fetch the file again.")
