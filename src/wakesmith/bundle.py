@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from wakesmith import config
 from wakesmith.config import Settings
+from wakesmith.disk import is_file
 from wakesmith.errors import BundleError, ConfigError
 
 FORMAT_VERSION: Literal[2] = 2
@@ -111,9 +112,9 @@ class Source(Settings):
     """How many of them."""
     hours: Positive
     """Of sound."""
-
     fingerprint: Annotated[str, Field(max_length=64)] = ""
     """Of all that the source gave, test's recordings too: sound, text, speaker, split; empty: not kept."""
+
 
 class Phrase(Settings):
     """What wakes the device, and where its score fires."""
@@ -169,9 +170,9 @@ class Card(Settings):
     """The same, source by source; cards from before it was kept have none."""
     versions: dict[str, str] = {}
     """Of what made it."""
-    seed: int = 0
     code: Annotated[str, Field(max_length=64)] = ""
     """Fingerprint of the package's own files that made it; empty: not kept."""
+    seed: int = 0
     """Of its run."""
 
     @field_validator("phrases")
@@ -229,7 +230,7 @@ def _write(path: Path, text: str) -> None:
 def load_card(folder: str | Path) -> Card:
     """Read and validate card.json; the model file is not looked at. Raises BundleError."""
     path = Path(folder) / CARD
-    if not path.is_file():
+    if not is_file(path):
         raise BundleError(f"{folder}: not a bundle: no {CARD} in it. Name the folder that `wakesmith export` wrote.")
     if path.stat().st_size > MAX_CARD_BYTES:
         raise BundleError(f"{path}: larger than {MAX_CARD_BYTES} bytes, so no card of ours. Export the bundle again.")
@@ -246,9 +247,13 @@ def load_card(folder: str | Path) -> Card:
     except ConfigError as error:
         raise BundleError(f"{error} Export the bundle again.") from error
     if card.step_samples % card.scores_per_step:
-        raise BundleError(f"{path}: step_samples {card.step_samples} is no multiple of scores_per_step {card.scores_per_step}.")
+        raise BundleError(
+            f"{path}: step_samples {card.step_samples} is no multiple of scores_per_step {card.scores_per_step}. Export again."
+        )
     if len(card.phrases) >= len(card.labels):
-        raise BundleError(f"{path}: {len(card.phrases)} phrases among {len(card.labels)} labels, none is left for other sounds.")
+        raise BundleError(
+            f"{path}: {len(card.phrases)} phrases among {len(card.labels)} labels, none is left for other sounds. Export again."
+        )
     return card
 
 
@@ -256,7 +261,7 @@ def check(folder: str | Path) -> Card:
     """Validate the card, and the model file's place, size and hash. Raises BundleError."""
     card = load_card(folder)
     path = Path(folder) / card.model
-    if not path.is_file():
+    if not is_file(path):
         raise BundleError(f"{path}: the card names this model file, but it is missing. Copy the whole bundle again.")
     if path.resolve().parent != Path(folder).resolve():
         raise BundleError(f"{path}: points out of the bundle's folder. Put the model file itself there.")

@@ -15,6 +15,8 @@ from wakesmith.runtime import front_ends
 from wakesmith.runtime.front_ends import FrontEnd
 
 Floats = npt.NDArray[np.float32]
+MOST_SILENT_STEPS = 30_000
+"""Five minutes in steps of 10 ms."""
 State = Any
 """What is remembered of one stream. Only its engine looks inside, and it may change it: a stream has its own."""
 
@@ -70,4 +72,10 @@ def _of(path: Path, card: Card, silence: Floats) -> Engine:
 
 def silent_steps(card: Card) -> int:
     # A model that has heard nothing at all is in a state that no stream brings about: let it hear silence first.
-    return -(-card.receptive_samples // card.step_samples)
+    n_steps = -(-card.receptive_samples // card.step_samples)
+    if n_steps > MOST_SILENT_STEPS:
+        raise BundleError(
+            f"card.json: receptive_samples {card.receptive_samples} are {n_steps} steps, expected at most {MOST_SILENT_STEPS}. "
+            "Export the bundle again."
+        )
+    return n_steps

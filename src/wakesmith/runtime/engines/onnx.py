@@ -11,6 +11,7 @@ import onnxruntime
 from wakesmith.bundle import Card
 from wakesmith.errors import BundleError
 from wakesmith.runtime import engines
+from wakesmith.runtime.engines import _onnx_file
 
 Floats = npt.NDArray[np.float32]
 
@@ -19,16 +20,18 @@ class OnnxEngine:
     """samples (1, step_samples) or features (1, T, F), state (1, S) -> scores (1, n) or (1, n, K), state (1, S)."""
 
     def __init__(self, path: Path, card: Card, silence: Floats) -> None:
+        self._path = path
         self._input = "samples" if card.front_end == "inside" else "features"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # a step is under a millisecond: more threads only wait for one another
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        data = path.read_bytes()
+        _check_file(path, data)
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no public base
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise BundleError(f"{path}: ONNX Runtime cannot load it ({reason}). Export the bundle again.") from error
+            raise BundleError(f"{path}: ONNX Runtime cannot load it ({_reason(error)}). Export the bundle again.") from error
         self._check(path, card, list(silence.shape))
         self._start = np.zeros((1, card.state_size), np.float32)
         for _ in range(engines.silent_steps(card)):
@@ -50,7 +53,23 @@ class OnnxEngine:
             raise BundleError(f"{path}: the model has {found}, but the card promises {wanted}. Export the bundle again.")
 
     def step(self, heard: Floats, state: Floats) -> tuple[Floats, Floats]:
-        scores, state = self._session.run(["scores", "new_state"], {self._input: heard, "state": state})
+        try:
+            scores, state = self._session.run(["scores", "new_state"], {self._input: heard, "state": state})
+        except Exception as error:  # as above
+            raise BundleError(f"{self._path}: ONNX Runtime cannot run it ({_reason(error)}). Export the bundle again.") from error
         if not np.isfinite(scores).all():
-            raise BundleError("the model gave a score that is no number. Train it again.")
+            raise BundleError(f"{self._path}: the model gave a score that is no number. Train it again.")
         return scores, state
+
+
+def _check_file(path: Path, data: bytes) -> None:
+    try:
+        faults = _onnx_file.faults(data)
+    except ValueError as error:
+        raise BundleError(f"{path}: no ONNX file, or damaged ({error}). Export the bundle again.") from error
+    if faults:
+        raise BundleError(f"{path}: not run: {'; '.join(faults[:3])}. Export the bundle again.")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -26,7 +26,7 @@ class TfliteEngine:
     def _check(self, stream: _Stream, card: Card) -> None:
         stride, n_bins = self._silence.shape[1] // card.scores_per_step, self._silence.shape[-1]
         wanted = [((1, stride, n_bins), "int8"), ((1, 1), "uint8")]
-        found = [_shape(one) for one in (stream.inputs[0], stream.outputs[0])]
+        found = [_shape(one) for one in (*stream.inputs[:1], *stream.outputs[:1])]
         kept = [[_shape(one) for one in ports[1:]] for ports in (stream.inputs, stream.outputs)]
         if found != wanted or kept[0] != kept[1] or len(card.phrases) > 1:
             raise BundleError(
