@@ -17,6 +17,7 @@ LEVELS = [
         "registry",
         "rng",
         "progress",
+        "disk",
         "config",
         "audio",
         "metrics",

@@ -20,6 +20,7 @@ from wakesmith.data.records import LABELS, Clip, Recording
 from wakesmith.errors import AudioError, BundleError, DataError
 from wakesmith.importers.wav_folders import ENDINGS
 from wakesmith.progress import say, track
+from wakesmith.text import printable
 
 if TYPE_CHECKING:
     from wakesmith.data.audio_store import AudioStore
@@ -66,7 +67,7 @@ class Given:
 
     def told(self) -> dict[str, Any]:
         return {
-            "path": str(self.path), "kind": self.kind, "recording": self.name, "highest_score": round(self.highest, 4),
+            "path": printable(str(self.path)), "kind": self.kind, "recording": self.name, "highest_score": round(self.highest, 4),
             "teacher": None if self.teacher is None else round(self.teacher, 4), "set_aside": self.aside,
         }  # fmt: skip
 
@@ -139,7 +140,7 @@ def _files(false_wakes: Path | None, misses: Path | None) -> Iterator[tuple[Path
 
 def read(path: Path, kind: str) -> Given:
     """A user's file, set aside when it cannot be read or is silent."""
-    made = Given(path.resolve(), kind)
+    made = Given(path.absolute(), kind)  # not resolved: links may go in a circle
     try:
         made.samples = audio.read(path)
     except AudioError as error:
