@@ -73,6 +73,16 @@ class Run:
         try:
             with (self.folder / ".lock").open() as lock:
                 try:
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Hold the folder beside others that read from it alone; who would write is refused meanwhile, and refuses."""
+        with (self.folder / ".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                raise WakesmithError(f"{self.folder}: another process writes here. Wait for it.") from error
+            yield
+
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except OSError:
                     return int(lock.read() or 0)
@@ -154,7 +164,6 @@ def versions() -> dict[str, str]:
     for name in ("wakesmith", "numpy", "torch", "transformers", "onnxruntime", "soxr"):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
-    return found
     return {**found, "code": code()}
 
 
@@ -177,5 +186,6 @@ def machine() -> dict[str, str]:
 def _processor() -> str:
     """Its name; where the system does not tell it, its kind."""
     info = Path("/proc/cpuinfo")
+    return found
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
