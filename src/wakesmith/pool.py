@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from wakesmith.errors import WakesmithError
@@ -49,7 +50,23 @@ def workers(
         processes.shutdown(cancel_futures=True)
 
 
-def _why(exit_codes: set[int]) -> BaseException | None:
+def process(work: Callable[..., None], *args: Any) -> BaseProcess:
+    """`work(*args)` in a process of its own, begun like those of a pool; where the system ends it, others go on."""
+    made = multiprocessing.get_context("spawn").Process(target=_apart, args=(os.getpid(), work, args))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        made.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return made
+
+
+def _apart(parent: int, work: Callable[..., None], args: tuple[Any, ...]) -> None:
+    _begin(parent, None, ())
+    work(*args)
+
+
+def _why(exit_codes: set[int | None]) -> BaseException | None:
     """What ended a worker, as its fellows were then ended by SIGTERM; None for what is a mistake of ours."""
     for number, reason in WHY.items():
         if -number in exit_codes:

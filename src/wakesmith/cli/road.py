@@ -1,4 +1,4 @@
-"""The road: `forge` and `plan`, a command for each step, and `compare`."""
+"""The road: `forge` and `plan`, a command for each step, `compare` and `sweep`."""
 
 from __future__ import annotations
 
@@ -156,3 +156,34 @@ def compare(
     chosen += [step.Arm(name, over) for name, over in (read_yaml(arms) if arms else {}).items()]
     told = step.run(values, run, chosen or [step.Arm("the run's teacher", {})], seeds, jobs)
     answer(json, told, lambda: _compare.table(told, tables.for_stdout(tables.markdown)))
+
+
+@app.command()
+def sweep(
+    run: RunFolder,
+    space: Annotated[
+        Path, typer.Option(help="A YAML file: key of the configuration -> {values: [...]} or {low, high, log, step}.")
+    ],
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the study in all, those that are there counted.")] = 20,
+    storage: Annotated[
+        str | None, typer.Option(help="A URL that Optuna knows, or a journal file. Default: a file in RUN/sweep.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this command, one thread each.")] = 1,
+    most_parameters: Annotated[int | None, typer.Option(min=1, help="A larger student is not trained.")] = None,
+    most_bytes: Annotated[int | None, typer.Option(min=1, help="Of the model file.")] = None,
+    most_latency_ms: Annotated[float | None, typer.Option(min=0, help="From a sample until its score at the latest.")] = None,
+    set_: Set = None,
+    json: Json = False,
+) -> None:
+    """Which settings of student and training miss least on dev, within limits. Started again, or elsewhere too, it goes on."""
+    from wakesmith import tables
+    from wakesmith.config import read_yaml
+    from wakesmith.steps import _space
+    from wakesmith.steps import sweep as step
+
+    values = values_of(run, set_)
+    given = {"parameters": most_parameters, "bytes": most_bytes, "latency_ms": most_latency_ms}
+    limits = {name: float(most) for name, most in given.items() if most is not None}
+    told = step.run(values, run, _space.space_of(values, read_yaml(space), str(space)), trials, storage, workers, limits)
+    best = step.best(told, run)
+    answer(json, {**told, "best": best}, lambda: "\n".join([*tables.for_stdout()(step.table(told)), best]))

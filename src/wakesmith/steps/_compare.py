@@ -154,14 +154,15 @@ def _streams(recipe: Recipe, cell: Path) -> dict[str, float]:
     test, dev = report["test"], report["dev"]
     return {
         "frr_clean": next(row["frr"] for row in test["conditions"] if row["name"] == "clean"),
-        "frr_all": _missed(test["conditions"]),
-        "dev_frr_all": _missed(dev["conditions"]),
+        "frr_all": missed(test["conditions"]),
+        "dev_frr_all": missed(dev["conditions"]),
         "fa_per_hour": test["false_accepts"]["per_hour"],
         "frr_at_rate": _misses_at(test["det"], recipe.evaluate.target_fa_per_hour),
     }
 
 
-def _missed(conditions: list[dict[str, Any]]) -> float:
+def missed(conditions: list[dict[str, Any]]) -> float:
+    """The share of phrases missed over all conditions of a report."""
     return float(sum(row["missed"] for row in conditions) / sum(row["n"] for row in conditions))
 
 

@@ -60,12 +60,12 @@ def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, 
     recipes = {arm.name: _of_arm(values, arm) for arm in [Arm(PLAIN, {"train": {"distil": False}}), *arms]}
     if len(recipes) != len(arms) + 1:
         raise ConfigError(f"compare: two arms have one name; each needs its own, and '{PLAIN}' is the one without a teacher.")
-    cells = {name: [_cell(seeded(recipe, seed), folder) for seed in range(n_seeds)] for name, recipe in recipes.items()}
+    cells = {name: [cell_of(seeded(recipe, seed), folder) for seed in range(n_seeds)] for name, recipe in recipes.items()}
     with Run.open(folder).alone():  # its config.yaml stays as it is
         for name, own in cells.items():
             say(f"compare: {name}")
             for cell in own:
-                _shared_steps(cell, folder)
+                shared_steps(cell, folder)
         _train([own[seed] for seed in range(n_seeds) for own in cells.values()], jobs)
         results = _judge_all(base, cells)
     told = _compare.summary(results, base)
@@ -73,7 +73,7 @@ def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, 
     return told
 
 
-def _cell(recipe: Recipe, folder: Path) -> Cell:
+def cell_of(recipe: Recipe, folder: Path) -> Cell:
     from wakesmith.steps import _compare
 
     last = Cell(recipe, folder).last
@@ -81,7 +81,7 @@ def _cell(recipe: Recipe, folder: Path) -> Cell:
     return Cell(recipe, folder / FOLDER / CELLS / name)
 
 
-def _shared_steps(cell: Cell, folder: Path) -> None:
+def shared_steps(cell: Cell, folder: Path) -> None:
     """Everything up to the training, made here or linked."""
     cell.folder.mkdir(parents=True, exist_ok=True)
     place = forge.plan(cell.recipe, cell.folder)
@@ -148,8 +148,7 @@ def seeded(recipe: Recipe, seed: int) -> Recipe:
 def _home(recipe: Recipe, step: str, folder: Path) -> Path:
     """Where the output of a shared step lies: the run's own folder when it is the same, else one named by its fingerprint."""
     stamp = _recipe.fingerprint(recipe, step)
-    own = step in ("speak", "prepare", "views") and Run(folder).is_whole(step, stamp)
-    home = folder / step if own else folder / FOLDER / MADE / f"{step}-{stamp[:16]}"
+    home = folder / step if Run(folder).is_whole(step, stamp) else folder / FOLDER / MADE / f"{step}-{stamp[:16]}"
     home.mkdir(parents=True, exist_ok=True)
     return home
 
