@@ -42,6 +42,23 @@ def learn(
 
 
 @app.command()
+def rerun(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="The folder for the new run. Default: RUN-rerun.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a run anew from its own configuration, and compare: same seed, same machine, same bundle. 1: something differs."""
+    from wakesmith import tables
+    from wakesmith.steps import rerun as step
+
+    told = step.run(run, out or step.default_out(run))
+    found = "the same" if told["equal"] else "not the same"
+    answer(json, told, lambda: "\n".join([*tables.for_stdout()(step.table(told)), f"{run} made again: {found}"]))
+    if not told["equal"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def detect(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     files: Annotated[list[Path], typer.Argument(help="Sound files.")],
