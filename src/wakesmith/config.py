@@ -157,7 +157,7 @@ def _validate(model: type[Settings], data: Any, where: str, problems: list[str])
     try:
         return model.model_validate({key: values[key] for key in known})
     except ValidationError as error:
-        fallen = {key for key in values if key not in known}
+        fallen = values.keys() - set(known)
         for detail in error.errors():
             if not (detail["loc"] and detail["loc"][0] in fallen):
                 problems.append(_told(detail, model, where) if len(problems) < MOST_TOLD else "")
