@@ -27,6 +27,7 @@ LEVELS = [
         "pool",
         "ranks",
         "memory",
+        "refused",
         "text",
         "tables",
         "schema",

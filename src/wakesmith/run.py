@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+from wakesmith import refused
 from wakesmith.errors import WakesmithError
 
 CONFIG = "config.yaml"
@@ -65,14 +66,13 @@ class Run:
             _held.add(lock)
             try:
                 yield
+            except Exception as error:
+                if message := refused.told(error, self.folder):
+                    raise WakesmithError(message) from error
+                raise
             finally:
                 _held.discard(lock)
 
-    def worker(self) -> int | None:
-        """Number of the process that holds the folder; None when none does."""
-        try:
-            with (self.folder / ".lock").open() as lock:
-                try:
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Hold the folder beside others that read from it alone; who would write is refused meanwhile, and refuses."""
@@ -83,6 +83,11 @@ class Run:
                 raise WakesmithError(f"{self.folder}: another process writes here. Wait for it.") from error
             yield
 
+    def worker(self) -> int | None:
+        """Number of the process that holds the folder; None when none does."""
+        try:
+            with (self.folder / ".lock").open() as lock:
+                try:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except OSError:
                     return int(lock.read() or 0)
@@ -181,11 +186,11 @@ def machine() -> dict[str, str]:
     found = {"processor": _processor()}
     if "torch" in sys.modules:
         found["threads"] = str(sys.modules["torch"].get_num_threads())
+    return found
 
 
 def _processor() -> str:
     """Its name; where the system does not tell it, its kind."""
     info = Path("/proc/cpuinfo")
-    return found
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -26,6 +25,7 @@ def main() -> None:
 
 
 def guarded(command: Callable[..., Any]) -> int:
+    from wakesmith import refused
     from wakesmith.errors import WakesmithError
 
     try:
@@ -44,10 +44,9 @@ def guarded(command: Callable[..., Any]) -> int:
         way = "Install it: pip install 'wakesmith[all]'; what is missing for what: wakesmith doctor"
         typer.echo(f"wakesmith: this needs the package {error.name}. {way}", err=True)
         return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    except Exception as error:
+        if (message := refused.told(error)) is None:
             raise
-        where = error.filename or "the run folder"
-        typer.echo(f"wakesmith: {where}: {error.strerror}. What was made is kept; mend it and run the same command.", err=True)
+        typer.echo(f"wakesmith: {message}", err=True)
         return 2
     return 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wakesmith.data import room
 from wakesmith.errors import DataError
+from wakesmith.run import write_text
 
 EMPTY, OK, NON_FINITE = 0, 1, 2
 MANIFEST, STATE = "manifest.json", "state.npy"
-SPARE_BYTES = 64 << 20
+LESS = "use fewer views"
 Index = tuple[npt.NDArray[np.intp], ...]
 
 
@@ -61,7 +62,7 @@ def create(
     """Open the store that `made_by` describes to go on with it, or make an empty one.
 
     `arrays`: name of an fp16 array -> shape of one entry. `most`: entries that will be written, where not all will be: the files
-    are sparse, and only what is written takes room. Raises DataError when the disk has none.
+    are sparse, and only what is written takes room, for which the caller asks (`room.reserve`). Raises DataError without room.
     """
     manifest = {"made_by": dict(made_by), "keys": list(keys), "arrays": {name: list(shape) for name, shape in arrays.items()}}
     if _manifest(folder) != json.loads(json.dumps(manifest)):
@@ -90,28 +91,21 @@ def size_bytes(keys: tuple[int, ...], arrays: Mapping[str, tuple[int, ...]]) -> 
     return math.prod(keys) * (1 + sum(2 * math.prod(shape) for shape in arrays.values()))
 
 
-def check_room(folder: Path, needed: int) -> None:
-    """Raises DataError when the disk of `folder` cannot hold so many bytes more."""
-    free = shutil.disk_usage(folder).free
-    if needed + SPARE_BYTES > free:
-        raise DataError(
-            f"{folder}: needs {needed / 1e6:.0f} MB of disk, {free / 1e6:.0f} MB are free. Make room, or use fewer views."
-        )
-
-
 def _make(folder: Path, manifest: dict[str, Any], most: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)  # first: without it nothing here counts
     for old in folder.glob("*.npy"):  # only what is the store's: the step's own stamp lies here too
         old.unlink()
     keys = tuple(manifest["keys"])
-    check_room(folder, size_bytes((most,), manifest["arrays"]))
-    for name, shape in manifest["arrays"].items():
+    room.check(folder, size_bytes((most,), manifest["arrays"]), LESS)
+    made = [
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype=np.float16, shape=(*keys, *shape))
-    np.lib.format.open_memmap(folder / STATE, "w+", dtype=np.uint8, shape=keys)
-    aside = folder / f"{MANIFEST}.part"
-    aside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    aside.replace(folder / MANIFEST)
+        for name, shape in manifest["arrays"].items()
+    ]
+    made.append(np.lib.format.open_memmap(folder / STATE, "w+", dtype=np.uint8, shape=keys))
+    for array in made if most == math.prod(keys) else made[-1:]:
+        room.reserve(array, np.ones(keys, bool))
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:

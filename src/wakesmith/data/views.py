@@ -13,8 +13,10 @@ import numpy as np
 
 from wakesmith import audio, pool
 from wakesmith.audio import Samples
+from wakesmith.data import room
 from wakesmith.errors import DataError
 from wakesmith.progress import say, track
+from wakesmith.run import write_text
 
 VIEWS, STATE, MANIFEST = "views.npy", "state.npy", "manifest.json"
 CHUNK = 16
@@ -91,11 +93,9 @@ def create(folder: Path, wanted: np.ndarray, n_samples: int, manifest: dict[str,
         told = f"{need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free"
         raise DataError(f"{folder}: {told}. Make room, or lower views.n_views.")
     old.unlink(missing_ok=True)
-    np.lib.format.open_memmap(folder / VIEWS, "w+", np.int16, (*wanted.shape, n_samples)).flush()
+    room.reserve(np.lib.format.open_memmap(folder / VIEWS, "w+", np.int16, (*wanted.shape, n_samples)), wanted)
     np.save(folder / STATE, np.where(wanted, MISSING, UNWANTED).astype(np.uint8))
-    aside = old.with_name(old.name + ".part")
-    aside.write_text(json.dumps(manifest), encoding="utf-8")
-    aside.replace(old)  # a manifest cut short would stop every later start
+    write_text(old, json.dumps(manifest))
 
 
 def fill(folder: Path, make_view: Any, jobs: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wakesmith import ranks
-from wakesmith.data import answers
+from wakesmith.data import answers, room
 from wakesmith.data.records import UNLABELLED, Clip
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
@@ -91,7 +91,10 @@ class Heard:
             entry = pooled(self.encoder, torch.from_numpy(read_views(self.views, keys[:1]))).shape[1:]
             self.store = answers.create(self.folder, self._made_by, self._keys, {STATES: entry}, most=len(todo))
         needed = answers.size_bytes((len(todo),), self.store.manifest["arrays"])
-        answers.check_room(self.folder, needed)
+        room.check(self.folder, needed, answers.LESS)
+        asked = np.zeros(self._keys, bool)
+        asked[todo[:, 0], todo[:, 1]] = True
+        room.reserve(self.store.arrays[STATES], asked)
         return needed
 
     def states(self, keys: Keys, keep: bool = False) -> States:

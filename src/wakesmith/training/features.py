@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from wakesmith.data import room
 from wakesmith.progress import track
 from wakesmith.training.history import History
 
@@ -27,10 +28,13 @@ def make(front_end: Any, views: Any, path: Path, splits: Sequence[str]) -> np.nd
         shape = front_end(torch.zeros(1, views.n_samples)).shape[1:]  # T, F
         path.parent.mkdir(exist_ok=True)
         aside = path.with_name(path.name + ".part")
+        wanted = np.array([[views.holds(clip, view) for view in range(views.n_views)] for clip in range(views.n_clips)])
+        room.check(path.parent, int(wanted.sum()) * 2 * int(np.prod(shape)), "use fewer views")
         out = np.lib.format.open_memmap(aside, "w+", np.float16, (views.n_clips, views.n_views, *shape))
+        room.reserve(out, wanted)
         rows = out.reshape(-1, *shape)
         history = History(views, splits, front_end.history_s) if hasattr(front_end, "history_s") else None
-        held = [row for row in range(len(rows)) if views.holds(row // views.n_views, row % views.n_views)]
+        held = np.flatnonzero(wanted).tolist()
         for start in track(range(0, len(held), CHUNK), "features"):
             chunk = held[start : start + CHUNK]
             keys = [divmod(row, views.n_views) for row in chunk]
