@@ -1,18 +1,18 @@
 """What was stopped is taken up as if it had not been: each test is named after what once went wrong."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from tests.test_run import made, place
 from tests.test_training import targets, trainer
-from wakesmith import pool
-from wakesmith.run import BEGUN, WHOLE, Run
+from wakesmith.run import BEGUN, WHOLE
+from wakesmith.steps import mine
 from wakesmith.training.checkpoints import cut_metrics, last_whole
 
 
@@ -75,10 +75,25 @@ def test_a_step_that_was_cleared_in_part_does_not_count_as_made(tmp_path, monkey
     assert run.begin("views", "a")
 
 
+def test_an_interrupted_command_of_several_rounds_makes_no_more_than_were_asked_for():
+    """Stopped in the second of two rounds, `mine --rounds 2` made four."""
+
+    def done(asked: int, left: int) -> SimpleNamespace:
+        return SimpleNamespace(plan={"kind": "mine", "asked": asked, "left": left}, told=(asked, left))
+
+    first, second, other = done(2, 1), done(2, 0), SimpleNamespace(plan={"kind": "learn"}, told="learned")
+
+    assert mine.begun([], None, 2) == ([], 2)
+    assert mine.begun([other, first], first, 2) == ([(2, 1)], 1)  # it was stopped in the first, which was just finished
+    assert mine.begun([other, first], None, 2) == ([(2, 1)], 1)  # between them
+    assert mine.begun([first, second], second, 2) == ([(2, 1), (2, 0)], 0)
+    assert mine.begun([first, second], None, 2) == ([], 2)  # it was whole: this is another command
+    assert mine.begun([first], None, 3) == ([], 3)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from wakesmith import pool
 from wakesmith.run import Run
 
 with Run(Path(sys.argv[1])).alone(), pool.workers(1, fork=True) as processes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,8 +42,11 @@ def take_up(recipe: Recipe, place: Run, command: str) -> Round | None:
     return open_rounds[-1] if open_rounds else None
 
 
-def begin(recipe: Recipe, place: Run, kind: Literal["mine", "learn"]) -> Round:
-    """A round without clips yet, beside what it sets out from. One that was stopped before it had its clips begins again."""
+def begin(recipe: Recipe, place: Run, kind: Literal["mine", "learn"], asked: Mapping[str, int] | None = None) -> Round:
+    """A round without clips yet, beside what it sets out from. One that was stopped before it had its clips begins again.
+
+    asked: what its plan also says, of the command that makes it.
+    """
     rounds = place.folder / FOLDER
     for path in rounds.glob("[0-9][0-9]*"):
         if not Round(path).is_found:
@@ -61,7 +65,7 @@ def begin(recipe: Recipe, place: Run, kind: Literal["mine", "learn"]) -> Round:
         "share": settings.share,
         "steps": max(1, round(settings.steps_share * recipe.train.steps)),
     }
-    plan["settings"] = settings.model_dump(mode="json")
+    plan |= {"settings": settings.model_dump(mode="json"), **(asked or {})}
     plan |= {step: _recipe.fingerprint(recipe, step) for step in ("prepare", "train")}
     write_json(folder / PLAN, plan)
     return Round(folder)

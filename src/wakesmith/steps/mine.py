@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wakesmith.steps._heard import Heard
     from wakesmith.steps._peaks import Peak
     from wakesmith.steps._recipe import Recipe
+    from wakesmith.steps._rounds import Round
 
 N_LOUDEST = 10
 
@@ -47,15 +48,27 @@ class Settings(config.Settings):
 def run(recipe: Recipe, folder: Path, rounds: int) -> list[dict[str, Any]]:
     """Make so many rounds more, one that was interrupted first; stops when one finds nothing new. -> what each says."""
     from wakesmith.run import Run
-    from wakesmith.steps import _feedback
+    from wakesmith.steps import _feedback, _rounds
 
     place = Run.open(folder)
     with place.alone():
         open_round = _feedback.take_up(recipe, place, "mine")
-        told = [open_round.told] if open_round and open_round.plan["kind"] == "mine" else []
-        while len(told) < rounds and (one := _one(recipe, place)) is not None:
+        told, n_left = begun(_rounds.of(recipe, folder), open_round, rounds)
+        for left in reversed(range(n_left)):
+            if (one := _one(recipe, place, {"asked": rounds, "left": left})) is None:
+                break
             told.append(one)
     return told
+
+
+def begun(every: Sequence[Round], open_round: Round | None, rounds: int) -> tuple[list[dict[str, Any]], int]:
+    """What the same command made before it was interrupted, and how many rounds it was still to make."""
+    last = every[-1] if every else None
+    if last and last.plan.get("asked") == rounds and (last.plan["left"] or open_round):
+        left = int(last.plan["left"])
+        return [one.told for one in every[left - rounds :]], left
+    told = [open_round.told] if open_round and open_round.plan["kind"] == "mine" else []
+    return told, rounds - len(told)
 
 
 def go_on(recipe: Recipe, place: Run, rounds: int) -> None:
@@ -68,11 +81,11 @@ def go_on(recipe: Recipe, place: Run, rounds: int) -> None:
             return
 
 
-def _one(recipe: Recipe, place: Run) -> dict[str, Any] | None:
-    """A whole round; None when nothing new is found."""
+def _one(recipe: Recipe, place: Run, asked: dict[str, int] | None = None) -> dict[str, Any] | None:
+    """A whole round; None when nothing new is found. asked: how many rounds a command is to make, and how many after this."""
     from wakesmith.steps import _feedback
 
-    one = _feedback.begin(recipe, place, "mine")
+    one = _feedback.begin(recipe, place, "mine", asked or {})
     told = search(recipe, place.folder, one.folder / "prepare")
     say(f"mine: {summary(told)}")
     if not told["n_clips"]:
