@@ -59,7 +59,7 @@ class Settings(config.Settings):
 def run(recipe: Recipe, folder: Path) -> Path:
     """Write each phrase's operating point and figures into the bundle's card, and folder/evaluate/{report.json, report.html}."""
     from wakesmith import bundle, report
-    from wakesmith.run import write_json
+    from wakesmith.run import write_json, write_text
     from wakesmith.steps import _judge, _model_card
 
     settings, out = recipe.evaluate, folder / "evaluate"
@@ -72,7 +72,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
     bundle.set_measured(folder / "bundle", *measured)
     told |= _others(recipe, folder, told)
     write_json(out / "report.json", told)
-    (out / "report.html").write_text(report.html(told), encoding="utf-8")
+    write_text(out / "report.html", report.html(told))
     return out
 
 

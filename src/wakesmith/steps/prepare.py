@@ -16,13 +16,13 @@ from pydantic import Field, model_validator
 from wakesmith import audio, config, pool, registry
 from wakesmith.augment import _generated as generated
 from wakesmith.config import Source
-from wakesmith.data import clips, duplicates, sources, splits
+from wakesmith.data import clips, duplicates, room, sources, splits
 from wakesmith.data.audio_store import AUDIO, CARD, CLIPS, OFFSETS, RECORDINGS
 from wakesmith.data.records import SPLITS, Recording, load_jsonl, save_jsonl
 from wakesmith.errors import AudioError, DataError
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
-from wakesmith.run import write_json
+from wakesmith.run import write_json, write_text
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -225,7 +225,9 @@ def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> Non
     """audio.npy with offsets, recordings, clips, and last the card that makes them a store."""
     lengths = [len(one.samples) for one in kept]
     offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    room.check(out, 2 * sum(lengths), "give fewer or shorter recordings")
     sound = np.lib.format.open_memmap(out / AUDIO, "w+", np.int16, (sum(lengths),))
+    room.reserve(sound, np.ones(1, bool))
     for start, one in zip(offsets, kept, strict=True):
         sound[start : start + len(one.samples)] = one.samples
     sound.flush()
@@ -246,4 +248,4 @@ def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> Non
 
 
 def _write_lines(path: Path, rows: list[dict[str, str]]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
