@@ -105,9 +105,10 @@ def test_a_file_that_judges_the_run_is_never_learned(tmp_path, split):
     held = Recording("r", "/r.wav", "", "wake", "", "", "", 80_000, split)
     _rounds.store(tmp_path / "prepare", [held], [audio.to_int16(one.samples)], [])
 
-    learn.keep_out(AudioStore.open(tmp_path / "prepare"), [one])
+    learn.keep_out(AudioStore.open(tmp_path / "prepare"), [one], 0.8)
 
-    assert one.aside == ("" if split == "train" else f"the same sound is in the run's {split}, which must not be learned")
+    told = f"the same sound is in the run's {split} (/r.wav), which must not be learned"
+    assert one.aside == ("" if split == "train" else told)
 
 
 def test_a_sound_of_test_that_was_written_to_a_file_again_is_known_too(tmp_path):
@@ -118,7 +119,7 @@ def test_a_sound_of_test_that_was_written_to_a_file_again_is_known_too(tmp_path)
     one = learn.read(tmp_path / "a.wav", MISS)
     assert not np.array_equal(audio.to_int16(one.samples), sound)
 
-    learn.keep_out(store, [one])
+    learn.keep_out(store, [one], 1.0)
 
     assert "the same sound is in the run's test" in one.aside
 

@@ -70,10 +70,14 @@ def answer(as_json: bool, found: Any, text: Callable[[], str]) -> None:
 
 
 def report_of(run: Path) -> dict[str, Any]:
-    """What `evaluate` told of a run."""
+    """What `evaluate` told of a run. Raises DataError where figures of dev stand for those of test."""
     import json
 
-    return dict(json.loads((run / "evaluate" / "report.json").read_text(encoding="utf-8")))
+    from wakesmith import report
+
+    told = dict(json.loads((run / "evaluate" / "report.json").read_text(encoding="utf-8")))
+    report.check(told)
+    return told
 
 
 def shown_report(run: Path) -> str:

@@ -112,6 +112,33 @@ def candidates(all_prints: Sequence[Prints], groups: npt.NDArray[np.int64]) -> l
         same = np.flatnonzero((hashes[step:] == hashes[:-step]) & (groups[owners[step:]] != groups[owners[:-step]]))
         found.append(np.stack([owners[same], owners[same + step], frames[same + step] - frames[same]], axis=1))
     votes = np.concatenate(found)  # (V, 3): owners rise within a bucket, the sort being stable
+    return _most_voted(votes)
+
+
+def copies(own: Sequence[Prints], known: Sequence[Prints]) -> list[tuple[int, int, int]]:
+    """Pairs of some recordings and known ones that share prints at one shift. -> (own, known, shift in frames), sorted.
+
+    Every print is compared with every known one of its hash, however many there are: for a few recordings among many.
+    """
+    if not own or not known:
+        return []
+    hashes = np.concatenate([one["hash"] for one in known])
+    frames = np.concatenate([one["frame"] for one in known]).astype(np.int64)
+    owners = np.repeat(np.arange(len(known)), [len(one) for one in known])
+    order = np.argsort(hashes, kind="stable")
+    hashes, frames, owners = hashes[order], frames[order], owners[order]
+    found = [np.zeros((0, 3), np.int64)]
+    for number, one in enumerate(own):
+        first, last = (np.searchsorted(hashes, one["hash"], side) for side in ("left", "right"))
+        n_each = last - first
+        at = np.repeat(first, n_each) + np.arange(n_each.sum()) - np.repeat(np.cumsum(n_each) - n_each, n_each)
+        shifts = frames[at] - np.repeat(one["frame"].astype(np.int64), n_each)
+        found.append(np.stack([np.full(len(at), number), owners[at], shifts], axis=1))
+    return _most_voted(np.concatenate(found))
+
+
+def _most_voted(votes: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """(V, 3) of (first, second, shift in frames) -> pairs with enough votes, each at the shift that has most."""
     if not len(votes):
         return []
     pairs, counts = np.unique(votes, axis=0, return_counts=True)

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from wakesmith import text
 from wakesmith.data.records import KNOWN_LABELS, SPLITS, Recording
 from wakesmith.errors import DataError
 
@@ -78,6 +79,19 @@ def leaks(recordings: Iterable[Recording]) -> dict[Group, list[Recording]]:
     for recording in recordings:
         members[group_of(recording)].append(recording)
     return {group: own for group, own in members.items() if len({recording.split for recording in own}) > 1}
+
+
+def namesakes(recordings: Iterable[Recording]) -> list[tuple[Recording, Recording]]:
+    """Speakers of one name in different splits of different sources, perhaps one person: two recordings of each, by name."""
+    by_name: dict[str, dict[str, Recording]] = collections.defaultdict(dict)
+    for recording in recordings:
+        if recording.speaker:
+            by_name[text.folded(recording.speaker)].setdefault(recording.split, recording)
+    found = []
+    for _, own in sorted(by_name.items()):
+        first, *others = sorted(own.values(), key=lambda one: SPLITS.index(one.split), reverse=True)
+        found += [(first, other) for other in others if other.source != first.source][:1]
+    return found
 
 
 def count(recordings: Iterable[Recording]) -> dict[str, dict[str, int]]:

@@ -67,6 +67,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
     chosen = [_judge.choose(one["dev"], settings) for one in heard]
     bundle.set_operating_point(folder / "bundle", *(point for point, _ in chosen))
     told = _told(recipe, folder, heard, [tried for _, tried in chosen])
+    report.check(told)
     found = zip(report.of_phrases(told), heard, chosen, strict=True)
     measured = [_model_card.measured(one, own["test"], point, settings.patience_s) for one, own, (point, _) in found]
     bundle.set_measured(folder / "bundle", *measured)

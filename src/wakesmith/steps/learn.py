@@ -89,7 +89,7 @@ def run(recipe: Recipe, bundle: Path, false_wakes: Path | None, misses: Path | N
         earlier = learned_in(_rounds.of(recipe, folder))
         given = [read(path, kind) for path, kind in track(files, "learn: files")]
         fresh = [one for one in given if one.name not in earlier]
-        keep_out(AudioStore.open(folder / "prepare"), fresh)
+        keep_out(AudioStore.open(folder / "prepare"), fresh, recipe.data.near_duplicate)
         examine(recipe, folder, fresh, trust)
         for one in fresh:
             if one.aside:
@@ -156,22 +156,18 @@ def _named(sound: npt.NDArray[np.int16]) -> str:
     return "own-" + hashlib.blake2b(sound.tobytes(), digest_size=8).hexdigest()
 
 
-def keep_out(store: AudioStore, given: Sequence[Given]) -> None:
-    """Set aside the very sounds that dev or test of the run hold, whatever is trusted: they judge what was learned."""
-    lengths = {len(one.samples) for one in given}
-    judges = [one for one in store.recordings.values() if one.split != "train" and one.n_samples in lengths]
-    for one in given:
-        if one.aside:
-            continue
-        own = audio.to_int16(one.samples).astype(np.int32)
-        same = (judge for judge in judges if judge.n_samples == len(own) and _is_same(own, store.int16(judge.id)))
-        if (judge := next(same, None)) is not None:
-            one.aside = f"the same sound is in the run's {judge.split}, which must not be learned"
+def keep_out(store: AudioStore, given: Sequence[Given], near_duplicate: float) -> None:
+    """Set aside the sounds that dev or test of the run hold, whatever is trusted: they judge what was learned.
 
+    near_duplicate: the likeness, 0..1, from which a changed copy counts.
+    """
+    from wakesmith.steps import _kept_out
 
-def _is_same(one: npt.NDArray[np.int32], other: npt.NDArray[np.int16]) -> bool:
-    # Written to a file again, a sample comes back a step or two away.
-    return bool(np.abs(one - other).max(initial=0) <= 2)
+    asked = [one for one in given if not one.aside]
+    found = _kept_out.holders(store, [audio.to_int16(one.samples) for one in asked], near_duplicate)
+    for one, judge in zip(asked, found, strict=True):
+        if judge is not None:
+            one.aside = f"the same sound is in the run's {judge.split} ({judge.path}), which must not be learned"
 
 
 def examine(recipe: Recipe, folder: Path, given: Sequence[Given], trust: bool) -> None:

@@ -23,6 +23,7 @@ from wakesmith.errors import AudioError, DataError
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
 from wakesmith.run import write_json, write_text
+from wakesmith.steps import _leakage
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -91,7 +92,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
         one.recording = recording
     copies = _copies(decoded, settings.near_duplicate)
     kept = [one for i, one in enumerate(decoded) if i not in {copy["left_out"] for copy in copies}]
-    _leakage(kept, decoded, copies, out)
+    _leakage.tell([one.recording for one in kept], [one.recording for one in decoded], copies, out)
     splits.check_needed(splits.count(one.recording for one in kept))
     _store(kept, settings, recipe.seed, out)
     return out
@@ -192,32 +193,11 @@ def _copies(decoded: list[Decoded], threshold: float) -> list[dict[str, Any]]:
     near = duplicates.near_duplicates(
         [one.prints for one in decoded], split_of, lambda i: decoded[i].samples, lambda *_: threshold
     )
-    rows = []
-    for first, second, likeness in [*pairs, *near]:
+    rows, same = [], {frozenset(pair[:2]) for pair in pairs}
+    for first, second, likeness in [*pairs, *(one for one in near if frozenset(one[:2]) not in same)]:
         kept, left_out = sorted((first, second), key=lambda i: RANK[decoded[i].recording.split])
         rows.append({"kept": kept, "left_out": left_out, "likeness": float(round(likeness, 4))})
     return rows
-
-
-def _leakage(kept: list[Decoded], decoded: list[Decoded], copies: list[dict[str, Any]], out: Path) -> None:
-    """Write leakage.json; a group in two splits stops the run."""
-    named = [{**row, **{k: _name(decoded[row[k]].recording) for k in ("kept", "left_out")}} for row in copies]
-    leaks = splits.leaks(one.recording for one in kept)
-    groups = {"/".join(group): sorted({r.split for r in own}) for group, own in leaks.items()}
-    counts = splits.count(one.recording for one in kept)
-    write_json(out / "leakage.json", {"groups_in_two_splits": groups, "copies_across_splits": named, "recordings": counts})
-    if copies:
-        say(f"prepare: {len(copies)} copies across splits left out, see {out / 'leakage.json'}")
-    if groups:
-        group, found = next(iter(groups.items()))
-        raise DataError(
-            f"data.sources: the speaker {group} lies in {' and '.join(found)}, so a test would hear a voice it was trained on "
-            f"({len(groups)} such, see {out / 'leakage.json'}). Give each speaker one split."
-        )
-
-
-def _name(recording: Recording) -> str:
-    return f"{recording.path} ({recording.source}, {recording.split})"
 
 
 def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> None:

@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from wakesmith import config
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.errors import DataError, WakesmithError
-from wakesmith.steps import learn
+from wakesmith.run import CONFIG
+from wakesmith.steps import _recipe, learn
 
 FOLDER, MARKS = "feedback", "marks.jsonl"
 KINDS = {"It woke, and should not have": "false_wakes", "It was said, and missed": "misses"}
@@ -54,7 +56,8 @@ def send(run: Path, source: Path, kind: str) -> Path:
     """
     given = learn.read(source, kind)
     if not given.aside:
-        learn.keep_out(AudioStore.open(run / "prepare"), [given])
+        near_duplicate = _recipe.load(config.read_yaml(run / CONFIG)).data.near_duplicate
+        learn.keep_out(AudioStore.open(run / "prepare"), [given], near_duplicate)
     if given.aside:
         raise WakesmithError(f"{source.name}: {given.aside}. Give another recording.")
     place = run / FOLDER / kind / f"{given.name}{source.suffix.lower()}"

@@ -14,7 +14,7 @@ from wakesmith.bundle import OperatingPoint
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.records import Recording
 from wakesmith.errors import DataError
-from wakesmith.report import of_phrases
+from wakesmith.report import check, of_phrases
 from wakesmith.run import CONFIG
 from wakesmith.steps import _kept, _recipe
 from wakesmith.steps._heard import Heard, Scored
@@ -68,9 +68,11 @@ def report(folder: Path) -> dict[str, Any]:
             f"{folder.name} was not evaluated yet. Forge it to its end in the tab Forge, or run: wakesmith evaluate {folder}"
         )
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        told = dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise DataError(f"{path}: not readable as JSON ({error}). Delete it, then run: wakesmith evaluate {folder}") from error
+    check(told)
+    return told
 
 
 def phrases(folder: Path) -> list[str]:
