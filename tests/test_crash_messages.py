@@ -72,8 +72,9 @@ def test_the_holes_of_a_map_take_no_room(disk: Path):
     made = np.lib.format.open_memmap(disk / "a.npy", "w+", np.float32, (1 << 10, 1 << 10))
     room.reserve(made, asked)
     made[asked] = 1
+    del made  # else a failure would show it, and reading its holes fills the disk
 
-    assert 20 << 12 <= (disk / "a.npy").stat().st_blocks * 512 <= 22 << 12
+    assert 20 << 12 <= (disk / "a.npy").stat().st_blocks * 512 <= 24 << 12
 
 
 def test_too_little_room_is_told_before_anything_is_written(disk: Path):
