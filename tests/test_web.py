@@ -258,6 +258,67 @@ def test_with_a_token_only_who_knows_it_is_served():
     assert "HttpOnly" in given.headers["set-cookie"]
 
 
+@pytest.mark.parametrize("token", [None, "abcdefghijkl"])
+@pytest.mark.parametrize("header", [{"Host": "["}, {"Host": "127.0.0.1:7860", "Origin": "http://["}])
+def test_half_an_address_is_refused_without_an_error(token: str | None, header: dict[str, str]):
+    assert asked(token, **header).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "", "http://127.0.0.1:9999", "http://127.0.0.1:7860.evil.example", "http://evil@127.0.0.1:7860"]
+)
+def test_a_page_of_another_origin_is_refused_whether_it_has_the_token_or_not(origin: str):
+    token = "abcdefghijkl"
+    assert asked(None, Origin=origin).status_code == 403
+    assert asked(token, Origin=origin, Cookie=f"wakesmith_token={token}").status_code == 403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7860", "evil.example:7860", "0.0.0.0:7860", ""])
+def test_a_name_that_was_made_to_lead_here_is_refused(host: str):
+    assert asked(None, Host=host).status_code == 403
+    assert asked("abcdefghijkl", Host=host).status_code == 401
+
+
+def test_the_way_on_from_the_token_leads_nowhere_else_and_is_told_to_nobody():
+    token = "abcdefghijkl"
+
+    given = asked(token, f"http://127.0.0.1:7860//evil.example/%0d%0aX-Planted:%201?token={token}")
+
+    assert given.headers["location"] == "/evil.example/%0D%0AX-Planted%3A%201"
+    assert "x-planted" not in given.headers
+    assert given.headers["referrer-policy"] == "no-referrer"
+    assert given.headers["cache-control"] == "no-store"
+
+
+def test_a_request_that_holds_too_much_is_refused_whether_it_says_so_or_not(monkeypatch: pytest.MonkeyPatch):
+    client = pytest.importorskip("starlette.testclient")
+    from starlette.requests import ClientDisconnect, Request
+
+    ends: list[object] = []
+
+    async def page(scope, receive, send):
+        try:
+            ends.append(len(await Request(scope, receive).body()))
+        except ClientDisconnect:
+            ends.append("gone")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    monkeypatch.setattr(_guard, "MOST_BODY_BYTES", 1_000)
+    made = client.TestClient(_guard.Guard(page, None), base_url="http://127.0.0.1:7860")
+
+    assert made.post("/", content=b"x" * 1_001).status_code == 413
+    made.post("/", content=(b"x" * 100 for _ in range(20)))
+    made.post("/", content=b"x" * 1_000)
+    assert ends == ["gone", 1_000]
+
+
+def test_a_wrong_token_is_answered_without_the_right_one():
+    told = asked("abcdefghijkl", "/?token=abcdefghijkm")
+
+    assert "abcdefghij" not in told.text + str(told.headers)
+
+
 def test_the_browser_is_told_to_load_nothing_of_other_machines():
     assert "default-src 'self'" in asked(None).headers["content-security-policy"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 COOKIE = "wakesmith_token"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -16,6 +16,9 @@ POLICY = (
 """What the browser may load: nothing of another machine. gradio needs scripts inside the page."""
 NO_TOKEN = "Wakesmith: this page needs its token. Open the address with ?token=... that `wakesmith ui` printed.\n"
 NO_ORIGIN = "Wakesmith: refused, because another site sent this request. Open the page itself.\n"
+MOST_BODY_BYTES = 1 << 30
+"""Of one request: uploads that are sent together."""
+TOO_LARGE = "Wakesmith: refused, because more than 1 GiB was sent at once. Send fewer files together.\n"
 NO_HOST = "Wakesmith: refused, because this name is not the address that `wakesmith ui` printed. Open that one.\n"
 
 
@@ -33,21 +36,33 @@ class Guard:
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
         if told := self._refusal(headers):
             await _answer(send, scope, 403, told)
-        elif self.token is None:
-            await self.app(scope, receive, _with_policy(send))
-        elif _same(given, self.token):
-            await _answer(send, scope, 303, "", {"location": scope["path"], "set-cookie": self._cookie()})
-        elif _same(_of_cookie(headers), self.token) or _same(headers.get("authorization", ""), f"Bearer {self.token}"):
-            await self.app(scope, receive, _with_policy(send))
-        else:
+        elif self.token is not None and _same(given, self.token):
+            # One slash in front: two would lead to another machine.
+            place = "/" + quote(scope["path"].lstrip("/\\"))
+            await _answer(send, scope, 303, "", {"location": place, "set-cookie": self._cookie()})
+        elif not self._is_known(headers):
             await _answer(send, scope, 401, NO_TOKEN)
+        elif _declared(headers) > MOST_BODY_BYTES:
+            await _answer(send, scope, 413, TOO_LARGE)
+        else:
+            await self.app(scope, _bounded(receive), _with_policy(send))
+
+    def _is_known(self, headers: dict[str, str]) -> bool:
+        """Whether a request has the token, where one is asked for."""
+        if self.token is None:
+            return True
+        return _same(_of_cookie(headers), self.token) or _same(headers.get("authorization", ""), f"Bearer {self.token}")
 
     def _refusal(self, headers: dict[str, str]) -> str:
         """Why a request of another site is refused; empty: it is none."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.token is None and urlsplit(f"//{host}").hostname not in LOOPBACK:
+        try:
+            name, sender = urlsplit(f"//{host}").hostname, urlsplit(origin or "").netloc
+        except ValueError:  # half an IPv6 address
+            return NO_HOST
+        if self.token is None and name not in LOOPBACK:
             return NO_HOST  # a foreign name that was made to lead here (DNS rebinding)
-        return NO_ORIGIN if origin is not None and urlsplit(origin).netloc != host else ""
+        return NO_ORIGIN if origin is not None and sender != host else ""
 
     def _cookie(self) -> str:
         return f"{COOKIE}={self.token}; Path=/; HttpOnly; SameSite=Lax"
@@ -63,6 +78,25 @@ def _of_cookie(headers: dict[str, str]) -> str:
     except CookieError:
         return ""
     return found.value if found else ""
+
+
+def _declared(headers: dict[str, str]) -> int:
+    """Bytes that a request says it holds."""
+    said = headers.get("content-length", "0")
+    return int(said[:20]) if said.isascii() and said.isdigit() else 0
+
+
+def _bounded(receive: Any) -> Any:
+    """What comes in, up to the most: who goes on beyond, without having said so, counts as gone."""
+    n_bytes = 0
+
+    async def received() -> Any:
+        nonlocal n_bytes
+        message = await receive()
+        n_bytes += len(message.get("body", b""))
+        return message if n_bytes <= MOST_BODY_BYTES else {"type": "http.disconnect"}
+
+    return received
 
 
 def _with_policy(send: Any) -> Any:
@@ -83,7 +117,8 @@ async def _answer(send: Any, scope: Any, status: int, text: str, headers: dict[s
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 4403})
         return
-    named = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store", **(headers or {})}
+    named = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store", "referrer-policy": "no-referrer"}
+    named |= headers or {}
     made = [(name.encode(), value.encode()) for name, value in named.items()]
     await send({"type": "http.response.start", "status": status, "headers": made})
     await send({"type": "http.response.body", "body": text.encode()})
