@@ -11,11 +11,11 @@ import pytest
 
 from tests import tone_bundle
 from tests.test_evaluate import recipe, report_of
-from wakesmith import audio, bundle
+from wakesmith import audio, bundle, config
 from wakesmith.errors import AudioError, BundleError, DataError, WakesmithError
 from wakesmith.report import card as model_card
 from wakesmith.runtime.detector import Detector
-from wakesmith.steps import _kept
+from wakesmith.steps import _kept, _recipe
 from wakesmith.web import _bundles, _compared, _feedback, _figures, _judged, _pictures, _shown
 from wakesmith.web._judged import Judged
 
@@ -136,7 +136,13 @@ def test_a_damaged_mark_is_named(tmp_path: Path):
         _feedback.marks(tmp_path)
 
 
-def test_an_own_recording_is_copied_to_where_learn_takes_it(run_folder: Path, tmp_path: Path):
+@pytest.fixture
+def with_recipe(run_folder: Path) -> Path:
+    (run_folder / "config.yaml").write_text(config.to_yaml(_recipe.load({"phrase": "hey nova"})))
+    return run_folder
+
+
+def test_an_own_recording_is_copied_to_where_learn_takes_it(with_recipe: Path, run_folder: Path, tmp_path: Path):
     audio.write(tmp_path / "mine.wav", tone_bundle.tone(700, 0.2, 0.5, 1.3))
 
     for kind in ("false_wakes", "misses"):
@@ -149,7 +155,7 @@ def test_an_own_recording_is_copied_to_where_learn_takes_it(run_folder: Path, tm
     assert _feedback.command(run_folder) == f"wakesmith learn {run_folder / 'bundle'} {expected}"
 
 
-def test_a_clip_that_judges_the_run_cannot_be_sent(run_folder: Path, tmp_path: Path):
+def test_a_clip_that_judges_the_run_cannot_be_sent(with_recipe: Path, run_folder: Path, tmp_path: Path):
     store = _judged.AudioStore.open(run_folder / "prepare")
     audio.write(tmp_path / "theirs.wav", store.recording("test-speech-1"))
 
