@@ -28,7 +28,7 @@ MOST_AS_MB = 6_000
 """Of addresses: no input may take the machine with it."""
 WAY_OUT = re.compile(
     r"(Add|Install|Check|Choose|Copy|Cut|Delete|Did you mean|Export|Fetch|Give|Known here|Make|Mend|Name|Pick|Put|Record|Rename|"
-    r"Resample|Run|Save|Set|There are|Train|Update|Use|Write|[Ee]xpected|should|must|needs)\b"
+    r"Resample|Run|Save|Set|There are|Train|Update|Use|Write|[Ee]xpected|should|must|needs|required)\b"
 )
 """What is to be done, or what was expected."""
 

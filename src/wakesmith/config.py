@@ -195,8 +195,6 @@ def _told(detail: ErrorDetails, model: type[Settings], where: str) -> str:
         return f"{path}: unknown key. {hint}"
     message = detail["msg"].removeprefix("Value error, ").rstrip(".")
     # A problem of settings with each other names the values itself; all of the settings would hide it.
-    if detail["type"] == "missing":
-        message = "must be given"
     given = "" if detail["type"] == "missing" or not detail["loc"] else f" (given: {_short(detail['input'])})"
     return f"{path}: {message}{given}.".removeprefix(": ")
 

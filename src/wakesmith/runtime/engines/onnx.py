@@ -66,7 +66,7 @@ def _check_file(path: Path, data: bytes) -> None:
     try:
         faults = _onnx_file.faults(data)
     except ValueError as error:
-        raise BundleError(f"{path}: no ONNX file, or damaged ({error}). Export the bundle again.") from error
+        raise BundleError(f"{path}: ONNX Runtime cannot load it ({error}). Export the bundle again.") from error
     if faults:
         raise BundleError(f"{path}: not run: {'; '.join(faults[:3])}. Export the bundle again.")
 
