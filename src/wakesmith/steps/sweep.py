@@ -189,7 +189,7 @@ def _row(trial: FrozenTrial, limits: Mapping[str, float]) -> dict[str, Any]:
 
 def table(told: Mapping[str, Any]) -> list[Row]:
     """Head and a row for each of the best trials."""
-    rows = [["trial", "misses, dev", "parameters", "bytes", "latency ms", "within limits", "settings"]]
+    rows: list[Row] = [["trial", "misses, dev", "parameters", "bytes", "latency ms", "within limits", "settings"]]
     for one in told["trials"][:SHOWN]:
         misses = "-" if one["frr"] is None else f"{one['frr']:.1%}"
         size = [f"{one[key]:,.0f}" if key in one else "-" for key in ("parameters", "bytes")]
