@@ -201,7 +201,6 @@ def _copies(decoded: list[Decoded], threshold: float) -> list[dict[str, Any]]:
 
 
 def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> None:
-    sources.write(out, ((one.recording, one.digest) for one in kept))
     """audio.npy with offsets, recordings, clips, and last the card that makes them a store."""
     lengths = [len(one.samples) for one in kept]
     offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
@@ -222,6 +221,7 @@ def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> Non
     made += clips.partials(made, {r.id: r for r in recordings}, settings.partial_share, seed)
     save_jsonl(out / RECORDINGS, recordings)
     save_jsonl(out / CLIPS, made)
+    sources.write(out, ((one.recording, one.digest) for one in kept))
     digest = hashlib.blake2b("".join(one.digest for one in kept).encode(), digest_size=16).hexdigest()
     write_json(out / CARD, {"audio": digest, "n_recordings": len(kept), "n_clips": len(made)})
     say(f"prepare: {len(kept)} recordings, {sum(lengths) / audio.SAMPLE_RATE_HZ / 3600:.2f} h, {len(made)} clips")
