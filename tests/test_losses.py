@@ -12,7 +12,10 @@ from wakesmith.losses._schedule import Schedule
 from wakesmith.losses._soft import SoftSettings
 
 torch.set_num_threads(1)
-N_CLASSES, SIZE, TEACHER_SIZE = 4, 6, 5
+N_CLASSES, SIZE, TEACHER_SIZE = 4, 6, 64
+MIDDLE_FRAMES = 10
+STUDENTS = ("logits", "embedding", "middle")
+"""What of the answers is the student's."""
 LATE = Moment(99, 100)
 ALL = registry.names("losses")
 TAUGHT = [name for name in ALL if registry.load("losses", name).NEEDS_TEACHER]
@@ -28,6 +31,7 @@ def answers(n_rows: int = 8, scale: float = 1.0, seed: int = 0, n_classes: int =
         torch.arange(n_rows) % n_classes,
         torch.randn(n_rows, n_classes, generator=chance) * scale,
         torch.randn(n_rows, TEACHER_SIZE, generator=chance) * scale,
+        torch.randn(n_rows, SIZE, MIDDLE_FRAMES, generator=chance) * scale,
     )
 
 
@@ -42,13 +46,13 @@ def changed(batch: Answers, **values: torch.Tensor) -> Answers:
 
 def learning(batch: Answers) -> Answers:
     """The student's side asks for gradients."""
-    return changed(batch, logits=batch.logits.clone().requires_grad_(), embedding=batch.embedding.clone().requires_grad_())
+    return changed(batch, **{name: getattr(batch, name).clone().requires_grad_() for name in STUDENTS})
 
 
 def gradients(name: str, batch: Answers, **options: object) -> list[torch.Tensor]:
     batch = learning(batch)
     loss(name, **options)(batch, LATE).mean().backward()
-    return [x.grad for x in (batch.logits, batch.embedding) if x.grad is not None]
+    return [getattr(batch, name).grad for name in STUDENTS if getattr(batch, name).grad is not None]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -121,7 +125,7 @@ def test_a_student_unlike_the_teacher_gets_a_gradient(name):
 @pytest.mark.parametrize("name", ALL)
 def test_a_few_steps_reduce_the_loss(name):
     part, batch = loss(name), learning(answers())
-    descent = torch.optim.SGD([batch.logits, batch.embedding], lr=0.5)
+    descent = torch.optim.Adam([getattr(batch, name) for name in STUDENTS], lr=0.1)
     values = []
     for _ in range(20):
         mean = part(batch, LATE).mean()
@@ -146,6 +150,7 @@ def test_one_or_two_rows_make_no_nan(name, n_rows):
         ("cross_entropy", {"label_smoothing": 0.1}), ("focal", {"gamma": 1.0}), ("dkd", {"target_weight": 2.0}),
         ("dkd", {"non_target_weight": 2.0}), ("dist", {"inter_weight": 2.0}), ("dist", {"intra_weight": 2.0}),
         ("relation", {"distance_weight": 2.0}), ("relation", {"angle_weight": 1.0}),
+        ("segments", {"size": 16}), ("segments", {"kernel": 3}),
         *((name, {"temperature": 5.0}) for name in SOFT),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import torch
 from tests.test_losses import LATE, SIZE, answers, changed, gradients, learning, loss
 from wakesmith.errors import ConfigError
 from wakesmith.losses.relation import relations
+from wakesmith.steps import _recipe
 
 
 def test_the_embedding_loss_is_small_where_the_projection_points_the_same_way():
@@ -76,3 +77,19 @@ def test_a_teacher_without_embedding_is_refused(name):
 @pytest.mark.parametrize("name", ["embedding", "relation"])
 def test_an_embedding_loss_has_the_weight_that_it_is_given(name):
     assert loss(name, weight=0.3).weight(LATE) == 0.3
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ({}, r"segments\.size is 32 and teach\.head\.content 0"),
+        ({"teach": {"head": {"content": 16}}}, r"segments\.size is 32 and teach\.head\.content 16"),
+        (
+            {"teach": {"head": {"content": 32}}, "teacher": {"name": "ensemble", "members": ["moonshine", "moonshine"]}},
+            "segments are those of one encoder",
+        ),
+    ],
+)
+def test_segments_that_no_teacher_would_give_are_refused(own, told):
+    with pytest.raises(ConfigError, match=told):
+        _recipe.load({"phrase": "hey nova", "losses": ["cross_entropy", "segments"], **own})

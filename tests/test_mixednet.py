@@ -63,3 +63,23 @@ def test_a_tail_too_long_for_the_view_names_the_longest():
 def test_a_view_too_short_for_any_tail_asks_for_longer_ones():
     with pytest.raises(ConfigError, match=r"clip_s of 1\.39 s"):
         made(n_frames=100, tail_frames=1)
+
+
+def test_a_look_inside_changes_no_score_and_shows_frames_of_the_whole_view():
+    student, features = made().eval(), torch.randn(2, 150, 40)
+
+    logits, embedding, middle = student.look(features)
+
+    torch.testing.assert_close((logits, embedding), student(features))
+    assert middle.shape == (2, student.middle_size, 150 // student.hop_frames)
+
+
+def test_a_middle_frame_hears_nothing_that_comes_later():
+    student, features = made().eval(), torch.randn(1, 150, 40)
+    changed = features.clone()
+    changed[:, 90:] = 0
+
+    was, now = student.look(features)[2], student.look(changed)[2]
+
+    assert torch.equal(was[:, :, : 90 // student.hop_frames], now[:, :, : 90 // student.hop_frames])
+    assert not torch.equal(was, now)

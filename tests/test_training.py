@@ -11,6 +11,7 @@ import transformers
 from wakesmith import config, registry
 from wakesmith.data.sampling import BalancedSampler
 from wakesmith.errors import ConfigError, TeacherError
+from wakesmith.steps.train import looked_at
 from wakesmith.training.checkpoints import cut_metrics, last_whole
 from wakesmith.training.dataset import Rows, dev_metrics
 from wakesmith.training.distillation import DistillationTrainer
@@ -36,14 +37,17 @@ def targets(state=1, seed=3):
     return SimpleNamespace(batch=read, **arrays)
 
 
-def trainer(folder, store, *, losses=None, steps=4, kind=DistillationTrainer, labels=None, batch=8, micro_batch=0, **options):
+def trainer(
+    folder, store, *, student="ds_cnn", losses=None, steps=4, kind=DistillationTrainer, labels=None, batch=8, micro_batch=0,
+    **options,
+):  # fmt: skip
     torch.manual_seed(0)
     chance = np.random.default_rng(1)
     frames = chance.normal(size=(N_CLIPS, N_VIEWS, N_FRAMES, N_MELS)).astype(np.float16)
     labels = np.arange(N_CLIPS) % 4 if labels is None else labels
-    student = registry.build("students", config.part("students", "ds_cnn", width=8), N_MELS, N_FRAMES, 4)
+    student = registry.build("students", config.part("students", student, width=8), N_MELS, N_FRAMES, 4)
     losses = losses or [("cross_entropy", {}), ("kd", {"warm_up_steps": 0}), ("embedding", {"warm_up_steps": 0})]
-    built = [registry.build("losses", config.part("losses", n, **o), student.embedding_size, TEACHER_SIZE, 4) for n, o in losses]
+    built = [registry.build("losses", config.part("losses", n, **o), looked_at(student, n), TEACHER_SIZE, 4) for n, o in losses]
     arguments = transformers.TrainingArguments(
         output_dir=str(folder / "checkpoints"), max_steps=steps, per_device_train_batch_size=batch, learning_rate=1e-3,
         logging_steps=1, save_steps=2, save_total_limit=2, remove_unused_columns=False, label_names=["labels"],
@@ -182,17 +186,19 @@ def test_unlabelled_clips_have_their_share_of_an_epoch():
 
 
 EVERY_LOSS = [("focal", {}), *((name, {"warm_up_steps": 0}) for name in ("dist", "relation", "embedding"))]
+OF_THE_MIDDLE = [("cross_entropy", {}), ("kd", {"warm_up_steps": 0}), ("segments", {"warm_up_steps": 0, "size": TEACHER_SIZE})]
 
 
-@pytest.mark.parametrize("losses", [None, EVERY_LOSS])
+@pytest.mark.parametrize("losses", [None, EVERY_LOSS, OF_THE_MIDDLE])
 @pytest.mark.parametrize("micro_batch", [16, 32, 48])
 def test_the_micro_batch_changes_no_gradient(tmp_path, micro_batch, losses):
     store = targets()
     store.teacher_logits[3] = np.inf  # pieces then have unequal numbers of valid rows
     labels = np.where(np.arange(N_CLIPS) % 5 == 0, -1, np.arange(N_CLIPS) % 4)
 
-    whole = trainer(tmp_path, store, batch=64, labels=labels, losses=losses)
-    pieces = trainer(tmp_path, store, batch=64, labels=labels, losses=losses, micro_batch=micro_batch)
+    student = "mixednet" if losses is OF_THE_MIDDLE else "ds_cnn"
+    whole = trainer(tmp_path, store, batch=64, labels=labels, losses=losses, student=student)
+    pieces = trainer(tmp_path, store, batch=64, labels=labels, losses=losses, student=student, micro_batch=micro_batch)
 
     torch.testing.assert_close(gradients(whole), gradients(pieces), atol=1e-5, rtol=1e-5)
     for name, value in whole.learner.state_dict().items():
@@ -283,6 +289,21 @@ def test_what_is_told_of_a_step(tmp_path):
     assert 0 <= first["agreement"] <= 1
     assert 0 < first["teacher_entropy"] < np.log(4)
     assert {"learning_rate", "samples_per_s", "waiting_share", "dropped_rows", "KnowledgeDistillation/alpha"} <= first.keys()
+
+
+def test_a_loss_on_the_middle_frames_has_its_share_of_their_gradient(tmp_path):
+    one = trainer(tmp_path, targets(), student="mixednet", losses=OF_THE_MIDDLE)
+    one.train()
+
+    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    shares = [first[f"gradient_share/{name}"] for name in ("hard", "KnowledgeDistillation", "Segments")]
+    assert sum(shares) == pytest.approx(1.0)
+    assert min(shares) > 0
+
+
+def test_a_student_without_middle_frames_is_refused_that_loss(tmp_path):
+    with pytest.raises(ConfigError, match="'segments' needs a student with middle frames, such as mixednet"):
+        trainer(tmp_path, targets(), losses=OF_THE_MIDDLE)
 
 
 def test_alphas_that_leave_less_than_nothing_for_the_labels_are_refused(tmp_path):

@@ -15,7 +15,7 @@ from wakesmith.data.classes import NO_CLASS
 class Answers:
     """One batch seen by both. Logits (B, C), embeddings (B, D), labels (B,), NO_CLASS (-1) where there is none.
 
-    The teacher's side is None in plain training.
+    The teacher's side is None in plain training; middle, (B, D', T') frames over the whole view, where no loss asks for it.
     """
 
     logits: Tensor
@@ -23,6 +23,7 @@ class Answers:
     labels: Tensor
     teacher_logits: Tensor | None = None
     teacher_embedding: Tensor | None = None
+    middle: Tensor | None = None
 
     def float(self) -> Answers:
         """The same in float32; labels as they are."""
@@ -48,6 +49,8 @@ class Loss(nn.Module):
     needs_teacher = False
     across_rows = False
     """Rows look at their batch mates."""
+    needs_middle = False
+    """It looks at the student's middle frames, and is built with their size in place of the embedding's."""
     has_alpha = False
     """Its weight is the teacher's share; the hard losses get what it leaves."""
 

@@ -76,6 +76,16 @@ class Recipe(Settings):
             raise ValueError(f"features {self.features.name} have no bands that training could move: {zeros}")
         return self
 
+    @model_validator(mode="after")
+    def _said_in_segments(self) -> Recipe:
+        for loss in (one for one in self.losses if one.name == "segments"):
+            size, content = loss.size, self.teach.head.content  # type: ignore[attr-defined]
+            if size != content:
+                raise ValueError(f"losses: segments.size is {size} and teach.head.content {content}; they are the same numbers")
+            if self.teacher.name == "ensemble":
+                raise ValueError("losses: segments are those of one encoder; leave the loss out with an ensemble")
+        return self
+
     @property
     def phrases(self) -> list[str]:
         return [self.phrase] if isinstance(self.phrase, str) else self.phrase

@@ -198,13 +198,19 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     n_classes = len(classes.names(recipe.phrases))
     student = registry.build("students", recipe.student, frames.shape[3], frames.shape[2], n_classes)
     losses = [
-        registry.build("losses", loss, student.embedding_size, teacher_size, n_classes)
+        registry.build("losses", loss, looked_at(student, loss.name), teacher_size, n_classes)
         for loss in recipe.losses
         if distil or not registry.load("losses", loss.name).NEEDS_TEACHER
     ]
     perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
     learner = Learner(student, losses, perturb)
     return learner if start_from is None else _taken_up(learner, start_from)
+
+
+def looked_at(student: Any, loss: str) -> int:
+    """Channels of what a loss compares: the student's middle frames, or its embedding."""
+    needs_middle = getattr(registry.load("losses", loss), "NEEDS_MIDDLE", False)
+    return int(student.middle_size if needs_middle else student.embedding_size)
 
 
 def _taken_up(learner: Any, folder: Path) -> Any:

@@ -27,11 +27,17 @@ class Student(nn.Module):
     """Frames that a score depends on; at most those of a view, so that a lone clip scores as it does in a stream."""
     state_size: int
     embedding_size: int
+    middle_size = 0
+    """Channels of the middle frames that `look` shows; 0: there are none."""
 
     def initial_state(self) -> Tensor:
         return torch.zeros(1, self.state_size)
 
     def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def look(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What forward gives, and frames of a middle layer over the whole of (B, T, F): (B, middle_size, T'), evenly apart."""
         raise NotImplementedError
 
 

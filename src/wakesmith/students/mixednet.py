@@ -6,6 +6,7 @@ the first layer, so that nothing has a frequency axis, and every layer is one th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import torch
@@ -21,6 +22,8 @@ FIRST_KERNEL = 5
 STRIDE_FRAMES = 3
 KERNELS = ((5,), (7, 11), (9, 15), (17,))
 """Frames of 30 ms that the channels of each block see; two lengths: half of the channels each."""
+N_LOWER = 3
+"""Layers up to the middle one."""
 CONTEXT_FRAMES = 2
 """The front-end's window reaches this much further back than its own frame."""
 
@@ -89,7 +92,7 @@ class MixedNet(Student):
         self.chain = Chain(layers, n_mels, 1)
         self.drop = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.width, n_classes)
-        self.embedding_size = config.width
+        self.embedding_size = self.middle_size = config.width
         self.state_size, self.hop_frames = self.chain.state_size, self.chain.hop_frames
         self.receptive_frames = self.chain.receptive_frames
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,9 +101,26 @@ class MixedNet(Student):
         embedding = self.chain(_as_channels(last_frames(features, self.receptive_frames)))[:, :, 0, 0]
         return self.head(self.drop(embedding)), embedding
 
+    def look(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        lower, upper = list(self.chain.layers)[:N_LOWER], list(self.chain.layers)[N_LOWER:]
+        before = _context(lower[:1]) + STRIDE_FRAMES * _context(lower[1:])  # zeros: the view's start is seen too
+        middle = _through(lower, _as_channels(nn.functional.pad(features, (0, 0, before, 0))))[..., 0]
+        embedding = _through(upper, middle[:, :, -1 - _context(upper) :, None])[:, :, 0, 0]
+        return self.head(self.drop(embedding)), embedding, middle
+
     def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         x, state = self.chain.step(_as_channels(features), state)
         return self.head(x[:, :, :, 0].transpose(1, 2)), state
+
+
+def _context(layers: Iterable[nn.Module]) -> int:
+    return sum(int(layer.context) for layer in layers)  # type: ignore
+
+
+def _through(layers: Iterable[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 def _as_channels(features: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ A batch also holds {teacher_logits (B, C), teacher_embedding (B, E), teacher_sta
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -88,8 +89,9 @@ class DistillationTrainer(Trainer):
         alpha = sum(part.weight(self.moment) for part in self.soft_losses if part.has_alpha)
         terms = {"hard": self.hard(outputs, inputs) * (1 - alpha)}
         everything = Answers(
-            outputs["logits"], outputs["embedding"], inputs["labels"], inputs["teacher_logits"], inputs["teacher_embedding"]
-        )
+            outputs["logits"], outputs["embedding"], inputs["labels"], inputs["teacher_logits"], inputs["teacher_embedding"],
+            outputs.get("middle"),
+        )  # fmt: skip
         answers = everything if bool(inputs["answered"].all()) else chosen(everything, inputs["answered"])
         for part in self.soft_losses:
             total = (
@@ -97,7 +99,7 @@ class DistillationTrainer(Trainer):
             )
             terms[type(part).__name__] = self.term(part, total, max(1.0, self.counts["answered"]))
         if self.is_told:
-            self._tell(terms, outputs["embedding"], answers)
+            self._tell(terms, outputs.get("middle", outputs["embedding"]), answers)
         return torch.stack(list(terms.values())).sum()
 
     def _across(self, part: Loss, answers: Answers, answered: Tensor) -> Tensor:
@@ -110,11 +112,12 @@ class DistillationTrainer(Trainer):
             start += size
         return torch.stack(totals).sum()
 
-    def _tell(self, terms: Batch, embedding: Tensor, answers: Answers) -> None:
-        """Share of each term in the gradient at the student's embedding, which all terms pass (GradNorm, arXiv 1711.02257)."""
+    def _tell(self, terms: Batch, passed: Tensor, answers: Answers) -> None:
+        """Share of each term in the gradient at the student's embedding, or its middle frames where a loss looks at them: what
+        all terms pass (GradNorm, arXiv 1711.02257)."""
         norms = {}
         for name, term in terms.items():
-            found = torch.autograd.grad(term, embedding, retain_graph=True, allow_unused=True)[0] if term.requires_grad else None
+            found = torch.autograd.grad(term, passed, retain_graph=True, allow_unused=True)[0] if term.requires_grad else None
             norms[name] = float(found.norm()) if found is not None else 0.0
         total = sum(norms.values()) or 1.0
         self.facts |= {f"gradient_share/{name}": norm / total for name, norm in norms.items()}
@@ -138,7 +141,7 @@ class DistillationTrainer(Trainer):
 def chosen(answers: Answers, rows: Tensor) -> Answers:
     """The rows of a mask, by index."""
     kept = torch.nonzero(rows).flatten()
-    return Answers(*(value[kept] for value in vars(answers).values()))
+    return replace(answers, **{name: value[kept] for name, value in vars(answers).items() if value is not None})
 
 
 def check_shares(losses: list[Loss]) -> None:

@@ -9,7 +9,10 @@ from wakesmith.training.perturb import Perturbation
 
 
 class Learner(nn.Module):
-    """features (B, T, F), chances (B, n) -> {logits (B, C), embedding (B, D)}; perturbed in training only."""
+    """features (B, T, F), chances (B, n) -> {logits (B, C), embedding (B, D)}; perturbed in training only.
+
+    Where a loss asks for it, middle (B, D', T') in training too.
+    """
 
     def __init__(self, student: nn.Module, losses: list[Loss], perturb: Perturbation | None = None) -> None:
         super().__init__()
@@ -21,5 +24,7 @@ class Learner(nn.Module):
     def forward(self, features: Tensor, chances: Tensor | None = None) -> dict[str, Tensor]:
         if self.training and self.perturb is not None and chances is not None:
             features = self.perturb(features, chances)
+        if self.training and any(part.needs_middle for part in self.parts()):
+            return dict(zip(("logits", "embedding", "middle"), self.student.look(features), strict=True))  # type: ignore[operator]
         logits, embedding = self.student(features)
         return {"logits": logits, "embedding": embedding}

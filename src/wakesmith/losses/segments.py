@@ -1,0 +1,58 @@
+"""The student's middle frames, through a projector, say segment by segment what the teacher heard: 1 - cosine.
+
+As DistilHuBERT (Chang et al. 2022, arXiv 2110.01900) has a student predict a teacher's frames; here those are the principal
+components of `teach.head.content`. The last embedding has to hold a whole word; the middle frames get to know sounds, and real
+people's speech teaches them those. The projector is a convolution over time, trained and saved with the student and left behind
+at export: it may look ahead, so a sound need not be known at once.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wakesmith.errors import ConfigError
+from wakesmith.losses._base import Answers, Moment
+from wakesmith.losses._embeddings import EmbeddingLoss, EmbeddingSettings
+
+NEEDS_TEACHER = NEEDS_MIDDLE = True
+
+
+class Config(EmbeddingSettings):
+    name: str = "segments"
+    size: int = Field(default=32, ge=1, le=128)
+    """Numbers of a segment: `teach.head.content`."""
+    kernel: int = Field(default=9, ge=1, le=49)
+    """Middle frames that the projector looks at for one, an odd number."""
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel {kernel}: expected an odd number, as many frames before as after")
+        return kernel
+
+
+class Segments(EmbeddingLoss):
+    needs_middle = NEEDS_MIDDLE
+
+    def __init__(self, config: Config, middle_size: int, teacher_size: int) -> None:
+        super().__init__(config, teacher_size)
+        if not middle_size:
+            raise ConfigError("losses: 'segments' needs a student with middle frames, such as mixednet. Leave the loss out.")
+        if teacher_size % config.size:
+            raise ConfigError(f"losses: segments.size {config.size} is no part of the {teacher_size} numbers of the teacher.")
+        self.size, self.n_segments = config.size, teacher_size // config.size
+        self.projector = nn.Conv1d(middle_size, config.size, config.kernel, padding=config.kernel // 2)
+
+    def rows(self, answers: Answers, moment: Moment) -> Tensor:
+        assert answers.teacher_embedding is not None
+        assert answers.middle is not None, "the learner did not ask the student for its middle frames"
+        said = functional.adaptive_avg_pool1d(self.projector(answers.middle), self.n_segments)  # (B, size, S)
+        return 1.0 - functional.cosine_similarity(said.transpose(1, 2).flatten(1), answers.teacher_embedding, dim=-1)
+
+
+def build(config: Config, student_size: int, teacher_size: int, n_classes: int) -> Segments:
+    """student_size: channels of the student's middle frames. Raises ConfigError for a student without, and for other numbers."""
+    return Segments(config, student_size, teacher_size)
