@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.test_losses import LATE, SIZE, answers, changed, gradients, learning, loss
+from wakesmith import config, registry
 from wakesmith.errors import ConfigError
 from wakesmith.losses.relation import relations
 from wakesmith.steps import _recipe
@@ -92,4 +93,18 @@ def test_an_embedding_loss_has_the_weight_that_it_is_given(name):
 )
 def test_segments_that_no_teacher_would_give_are_refused(own, told):
     with pytest.raises(ConfigError, match=told):
-        _recipe.load({"phrase": "hey nova", "losses": ["cross_entropy", "segments"], **own})
+        _recipe.load({"phrase": "hey nova", "losses": ["cross_entropy", "segments"], "student": "mixednet", **own})
+
+
+def test_segments_of_a_student_that_shows_none_are_refused_before_anything_is_made():
+    with pytest.raises(ConfigError, match=r"segments looks at middle frames, and ds_cnn shows none\. Leave it out: --set"):
+        _recipe.load({"phrase": "hey nova", "losses": ["cross_entropy", "segments"], "teach": {"head": {"content": 32}}})
+
+
+def test_a_student_shows_middle_frames_exactly_when_it_says_so():
+    for name in registry.names("students"):
+        module = registry.load("students", name)
+        takes = getattr(module, "TAKES", "bands")
+        if takes == "bands":
+            student = registry.build("students", config.part("students", name), 40, 150, 4)
+            assert bool(student.middle_size) == getattr(module, "SHOWS_MIDDLE", False), name

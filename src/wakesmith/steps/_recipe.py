@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from wakesmith import run
+from wakesmith import registry, run
 from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, parse, part, read_yaml
 from wakesmith.data import classes
 from wakesmith.errors import ConfigError
@@ -80,6 +80,11 @@ class Recipe(Settings):
     def _said_in_segments(self) -> Recipe:
         for loss in (one for one in self.losses if one.name == "segments"):
             size, content = loss.size, self.teach.head.content  # type: ignore[attr-defined]
+            if not getattr(registry.load("students", self.student.name), "SHOWS_MIDDLE", False):
+                raise ValueError(
+                    f"losses: segments looks at middle frames, and {self.student.name} shows none. Leave it out: "
+                    '--set "losses=[cross_entropy, kd, {name: embedding, weight: 3}]"'
+                )
             if size != content:
                 raise ValueError(f"losses: segments.size is {size} and teach.head.content {content}; they are the same numbers")
             if self.teacher.name == "ensemble":

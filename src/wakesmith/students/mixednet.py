@@ -22,6 +22,7 @@ FIRST_KERNEL = 5
 STRIDE_FRAMES = 3
 KERNELS = ((5,), (7, 11), (9, 15), (17,))
 """Frames of 30 ms that the channels of each block see; two lengths: half of the channels each."""
+SHOWS_MIDDLE = True
 N_LOWER = 3
 """Layers up to the middle one."""
 CONTEXT_FRAMES = 2
