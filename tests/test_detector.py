@@ -9,7 +9,7 @@ from tests.test_bundle import card
 from wakesmith.audio import to_int16
 from wakesmith.bundle import OperatingPoint, Phrase
 from wakesmith.errors import AudioError, BundleError
-from wakesmith.runtime.detector import Detector, _at, events, smooth
+from wakesmith.runtime.detector import Detector, _at, _Heard, events, smooth
 
 POINT = OperatingPoint(threshold=0.25, smoothing_window=3, refractory_s=0.5, chosen_on="a test")
 
@@ -122,6 +122,20 @@ def test_a_score_that_rose_again_and_outlasts_the_refractory_time_is_heard_at_it
     found = events(*timed([0.9, 0.0, 0.0, 0.9, 0.9, 0.9, 0.9]), 0.5, 0.5)
 
     assert [round(one.time_s, 2) for one in found] == [0.1, 0.6]
+
+
+@pytest.mark.parametrize("window", [1, 3, 10])
+def test_a_mean_that_scores_just_below_the_threshold_round_up_to_is_no_other_in_a_stream(window: int):
+    threshold = 0.3
+    scores = np.nextafter(np.full(40, threshold), 0.0)
+    scores[20:] += np.random.default_rng(0).uniform(-2e-9, 1e-10, 20)
+    heard = _Heard("hey nova", OperatingPoint(threshold=threshold, smoothing_window=window, refractory_s=0.2, chosen_on="a test"))
+    times_s = np.arange(40) * 0.1
+
+    found = [hit for at in range(0, 40, 2) for hit in heard.feed(times_s[at : at + 2], scores[at : at + 2])]
+
+    bare = events(times_s, smooth(scores, window), threshold, 0.2)
+    assert [(one.time_s, one.score) for one in found] == [(one.time_s, one.score) for one in bare]
 
 
 def test_no_scores_are_no_events():

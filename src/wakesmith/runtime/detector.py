@@ -19,6 +19,8 @@ from wakesmith.runtime import engines
 Floats = npt.NDArray[np.float32]
 Times = npt.NDArray[np.float64]
 SAME_S = 1e-6  # times closer than this are one
+SURELY_BELOW = 1 - 1e-9
+"""Scores below this part of a threshold have no mean at it, however the sum is rounded."""
 TAIL_S = 0.5
 """A phrase is decided on shortly after its end: this much silence is heard after the last samples of a stream."""
 
@@ -56,14 +58,18 @@ class Gate:
         self._quiet_until_s = -np.inf
         self._armed = True  # the score was below the threshold since the last detection
 
+    def rest(self) -> None:
+        """Scores below the threshold have followed those of the last call."""
+        self._armed = True
+
     def feed(self, times_s: Times, smoothed: Times) -> list[Detection]:
         """(n,) seconds, (n,) smoothed scores that follow those of the last call -> detections."""
         found: list[Detection] = []
         if len(smoothed) == 0:
             return found
         above = smoothed >= self.threshold
-        if not above.any():  # nearly always, and what follows costs as much as a small model
-            self._armed = True
+        if not above.any():
+            self.rest()
             return found
         turns = np.flatnonzero(np.diff(above, prepend=not above[0]))  # where each run of above or below begins
         for start, end in zip(turns, [*turns[1:], len(above)], strict=True):
@@ -87,14 +93,19 @@ class _Heard:
     """What is kept of one phrase between chunks: the scores that its next mean needs, and its gate."""
 
     def __init__(self, phrase: str, point: OperatingPoint) -> None:
-        self._before = np.zeros(point.smoothing_window - 1)
+        self._before = [0.0] * (point.smoothing_window - 1)
         self._gate = Gate(point.threshold, point.refractory_s, phrase)
+        self._quiet = point.threshold * SURELY_BELOW
 
     def feed(self, times_s: Times, scores: Floats) -> list[Detection]:
-        """(n,) seconds, (n,) raw scores of the phrase -> detections."""
-        smoothed = _smooth_after(self._before, scores)
-        self._before = np.concatenate([self._before, scores])[len(scores) :]
-        return self._gate.feed(times_s, smoothed)
+        """(n,) seconds, (n,) raw scores of the phrase, n > 0 -> detections."""
+        before = self._before
+        recent = before + scores.tolist()
+        self._before = recent[len(scores) :]
+        if max(recent) < self._quiet:  # nearly always, and the means would cost as much as a small model
+            self._gate.rest()
+            return []
+        return self._gate.feed(times_s, _smooth_after(np.array(before), scores))
 
 
 class Detector:
