@@ -6,6 +6,7 @@ lowers what is steady (PCAN), so a frame depends on the seconds before it.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ WINDOW_SAMPLES = 3 * HOP_SAMPLES
 N_BINS = 40
 HIGHEST = 26.0
 """Devices take what is louder for this."""
+HOP_BYTES = 2 * HOP_SAMPLES
+_FRAME = struct.Struct(f"{N_BINS}f")  # numpy takes twice as long to read lists of numbers
 
 
 class Micro:
@@ -37,10 +40,9 @@ class Micro:
 
     def step(self, samples: Floats) -> Floats:
         """(n,) float in -1..1, n a multiple of 160 -> (n / 160, 40)"""
-        heard, hop_bytes = to_int16(samples).tobytes(), 2 * HOP_SAMPLES
-        hops = [heard[at : at + hop_bytes] for at in range(0, len(heard), hop_bytes)]
-        frames = [self._front_end.process_samples(hop).features for hop in hops]
-        return np.minimum(np.array(frames, np.float32).reshape(len(hops), N_BINS), HIGHEST)
+        heard, process = to_int16(samples).tobytes(), self._front_end.process_samples
+        frames = [_FRAME.pack(*process(heard[at : at + HOP_BYTES]).features) for at in range(0, len(heard), HOP_BYTES)]
+        return np.minimum(np.frombuffer(b"".join(frames), np.float32).reshape(len(frames), N_BINS), HIGHEST)
 
 
 def begin(settings: Mapping[str, Any]) -> Micro:
