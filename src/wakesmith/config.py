@@ -210,7 +210,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.get_event()
+            event = self.get_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem=f"the alias *{event.anchor}: write the value out", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
