@@ -157,7 +157,7 @@ def test_the_model_card_tells_what_to_install_and_offers_no_browser(made: Path):
 
 
 def test_silence_is_heard_once_for_all_streams_of_an_onnx_model(tmp_path: Path):
-    engine = Detector.load(tone_bundle.make(tmp_path, {"hey": 500}))._engine
+    engine = Detector.load(tone_bundle.make(tmp_path, {"hey": 500})).engine
 
     assert engine.begin() is engine.begin()
 

@@ -72,7 +72,7 @@ def test_a_listener_measures_itself_in_its_own_process(run: Path, beeps: Path, t
     file = tmp_path / "sound.npy"
     np.save(file, listener.sound(beeps, 10.0))
 
-    told = listener.asked(sys.executable, "tones", "wakesmith", run / "bundle", file)
+    told = listener.asked(sys.executable, "tones", "wakesmith", [run / "bundle"], file)
 
     assert told["bytes"] == (run / "bundle" / "model.onnx").stat().st_size
     assert 0 < told["cpu"] < 0.5

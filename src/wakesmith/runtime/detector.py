@@ -113,7 +113,7 @@ class Detector:
 
     def __init__(self, card: Card, engine: engines.Engine, points: Sequence[OperatingPoint | None]) -> None:
         self.card, self.points = card, dict(zip(card.texts, points, strict=True))
-        self._engine = engine
+        self.engine = engine
         self.reset()
 
     @classmethod
@@ -126,9 +126,13 @@ class Detector:
         engine = engines.load(Path(folder) / card.model, card)
         return cls(card, engine, _at(card, threshold))
 
-    def another(self) -> Detector:
-        """A fresh stream on the same loaded model. The two share what never changes, so they may run in different threads."""
+    def another(self, engine: engines.Engine | None = None) -> Detector:
+        """A fresh stream on the same loaded model. The two share what never changes, so they may run in different threads.
+
+        engine: another way to run that model.
+        """
         made = copy.copy(self)
+        made.engine = engine or self.engine
         made.reset()
         return made
 
@@ -140,7 +144,7 @@ class Detector:
 
     def reset(self) -> None:
         """Forget everything heard; time starts at 0 again."""
-        self._state = self._engine.begin()
+        self._state = self.engine.begin()
         self._waiting = np.zeros(0, np.float32)
         self._n_scores = 0
         self._heard = [_Heard(phrase, point) for phrase, point in self.points.items() if point is not None]
@@ -176,7 +180,7 @@ class Detector:
     def hear(self, samples: npt.ArrayLike) -> tuple[Times, Floats]:
         """The next samples, (any length,) -> times in seconds (n,), unsmoothed scores (n,) or (n, K) of every step that is now
         whole; the rest waits. Nothing is detected: `detect` does that."""
-        heard = np.concatenate([self._waiting, _checked(samples)])
+        heard = np.concatenate([self._waiting, checked(samples)])
         step, columns = self.card.step_samples, [len(self.points)] if len(self.points) > 1 else []
         n_steps = len(heard) // step
         if n_steps == 0:  # small chunks mostly end here
@@ -184,7 +188,7 @@ class Detector:
             return np.zeros(0), np.zeros((0, *columns), np.float32)
         made = np.empty((n_steps, self.card.scores_per_step, *columns), np.float32)
         for i, chunk in enumerate(heard[: n_steps * step].reshape(n_steps, 1, step)):
-            made[i], self._state = self._engine.step(chunk, self._state)
+            made[i], self._state = self.engine.step(chunk, self._state)
         self._waiting = heard[n_steps * step :]
         scores = made.reshape(-1, *made.shape[2:])
         return self._times(len(scores)), scores
@@ -213,7 +217,7 @@ def _moved(point: OperatingPoint | None, threshold: float) -> OperatingPoint:
     return point.model_copy(update={"threshold": threshold})
 
 
-def _checked(samples: npt.ArrayLike) -> Floats:
+def checked(samples: npt.ArrayLike) -> Floats:
     """Mono samples as float32. Raises AudioError for another shape or type, NaN, or floats that are int16 in disguise."""
     array = np.asarray(samples)
     if array.ndim != 1:

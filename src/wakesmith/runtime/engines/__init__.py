@@ -37,14 +37,14 @@ class Fronted:
     """A model of features behind its front-end: samples (1, step_samples) go in."""
 
     def __init__(self, model: Engine, begin: Callable[[], FrontEnd]) -> None:
-        self._model, self._begin = model, begin
+        self.model, self.begin_front_end = model, begin
 
     def begin(self) -> State:
-        return self._begin(), self._model.begin()
+        return self.begin_front_end(), self.model.begin()
 
     def step(self, heard: Floats, state: State) -> tuple[Floats, State]:
         front_end, remembered = state
-        scores, remembered = self._model.step(front_end.step(heard[0])[None], remembered)
+        scores, remembered = self.model.step(front_end.step(heard[0])[None], remembered)
         return scores, (front_end, remembered)
 
 

@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float32]
 class FrontEnd(Protocol):
     """Hears one stream, and keeps of it what it needs; a fresh one has heard silence."""
 
+    hop_samples: int
+
     def step(self, samples: Floats) -> Floats:
         """The next samples, (n,) of whole hops -> (T, F), a frame a hop."""
         ...

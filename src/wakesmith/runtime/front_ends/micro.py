@@ -27,6 +27,8 @@ _FRAME = struct.Struct(f"{N_BINS}f")  # numpy takes twice as long to read lists 
 
 
 class Micro:
+    hop_samples = HOP_SAMPLES
+
     def __init__(self) -> None:
         try:
             from pymicro_features import MicroFrontend
