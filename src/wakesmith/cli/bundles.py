@@ -141,15 +141,15 @@ def record(
 
 @app.command()
 def listen(
-    bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    bundles: Annotated[list[Path], typer.Argument(help="Bundle folders.")],
     device: Annotated[str | None, typer.Option(help="Name or number of the microphone.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Instead of the one in the card.", min=0.0, max=1.0)] = None,
+    threshold: Annotated[float | None, typer.Option(help="Instead of those in the cards.", min=0.0, max=1.0)] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Listen at the microphone until Ctrl-C."""
     from wakesmith.steps import listen as step
 
-    step.run(bundle, device, threshold, json)
+    step.run(bundles, device, threshold, json)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from wakesmith.runtime._wyoming_events import ClientError, short
 from wakesmith.runtime.detector import Detection as Hit
 from wakesmith.runtime.detector import Detector
 from wakesmith.runtime.pcm import Converter
+from wakesmith.runtime.several import Detectors
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Model:
 
     phrase: str
     detector: Detector
-    """Loaded once; clients hear with `another`."""
+    """Loaded once; each client hears a stream of its own."""
 
 
 def models(detectors: Mapping[str, Detector]) -> dict[str, Model]:
@@ -93,8 +94,7 @@ class Session:
         answers = []
         if self._pcm is not None:
             rest = self._pcm.rest()
-            hits = [hit for one in self._streams for hit in (*one.process(rest), *one.finish())]
-            answers = self._told(hits)
+            answers = self._told([*self._heard.process(rest), *self._heard.finish()])
         if not self._has_detected:
             answers.append(NotDetected().event())
         self._start()
@@ -107,7 +107,7 @@ class Session:
     def _start(self) -> None:
         """A fresh stream, of which nothing was heard."""
         loaded = {id(one.detector): one.detector for one in self._wanted.values()}  # several phrases may share one
-        self._streams = [detector.another() for detector in loaded.values()]
+        self._heard = Detectors(list(loaded.values()))
         self._names = {one.phrase: name for name, one in self._wanted.items()}
         self._has_detected = False
         self._timestamp_ms: int | None = None
@@ -127,11 +127,11 @@ class Session:
         pcm.check(payload)
         for start in range(0, len(payload), pcm.second_bytes):  # a turn each: of a whole chunk, samples take 16 times its bytes
             samples = pcm.convert(payload[start : start + pcm.second_bytes])
-            yield self._told([hit for one in self._streams for hit in one.process(samples)])
+            yield self._told(self._heard.process(samples))
 
     def _told(self, hits: list[Hit]) -> list[Event]:
         """Detections of the phrases asked for, as events; they carry their chunk's timestamp, or the time since the start."""
-        wanted = sorted((hit for hit in hits if hit.phrase in self._names), key=lambda hit: hit.time_s)
+        wanted = [hit for hit in hits if hit.phrase in self._names]
         self._has_detected |= bool(wanted)
         stamp = self._timestamp_ms
         return [

@@ -1,9 +1,10 @@
-"""`listen`: the microphone through a bundle, a line for each detection."""
+"""`listen`: the microphone through bundles, a line for each detection."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,14 @@ if TYPE_CHECKING:
     from wakesmith.runtime.detector import Detection
 
 
-def run(bundle: Path, device: str | None, threshold: float | None, as_json: bool = False) -> None:
+def run(bundles: Sequence[Path], device: str | None, threshold: float | None, as_json: bool = False) -> None:
     """Until interrupted."""
-    from wakesmith.runtime import microphone
-    from wakesmith.runtime.detector import Detector
+    from wakesmith.runtime import Detectors, microphone
 
-    detector = Detector.load(bundle, threshold)
-    say(f"listening for {' and '.join(map(repr, detector.card.texts))} (Ctrl-C ends)")
+    detectors = Detectors.load(bundles, threshold)
+    say(f"listening for {' and '.join(map(repr, detectors.phrases))} (Ctrl-C ends)")
     for samples in microphone.chunks(device):
-        for hit in detector.process(samples):
+        for hit in detectors.process(samples):
             print(_line(hit, as_json), flush=True)
 
 
