@@ -94,6 +94,7 @@ def test_an_interrupted_command_of_several_rounds_makes_no_more_than_were_asked_
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from wakesmith import pool
 from wakesmith.run import Run
 
 with Run(Path(sys.argv[1])).alone(), pool.workers(1, fork=True) as processes:

@@ -248,7 +248,7 @@ def test_other_views_start_from_no_encodings(taught, whisper, tmp_path):
 def test_the_store_of_encodings_takes_the_disk_of_what_was_heard(tmp_path):
     from wakesmith.data import answers
 
-    store = answers.create(tmp_path / "store", {}, (1_000_000, 1000), {"states": (16, 4)}, most=1)
+    store = answers.create(tmp_path / "store", {}, (10_000, 100), {"states": (16, 4)}, most=1)
     store.write((np.array([5]), np.array([7])), states=np.ones((1, 16, 4), np.float16))
     store.flush()
 

@@ -266,7 +266,15 @@ def test_without_memory_the_micro_batch_shrinks_and_the_result_stays(tmp_path):
     assert [n for n, _ in small.heard[:3]] == [8, 4, 2]
     wanted, found = last_checkpoint(tmp_path / "enough"), last_checkpoint(tmp_path / "short")
     for name in wanted.keys() - {"head.attend.bias"}:  # the softmax after it takes it out: its gradient is rounding alone
-        assert torch.allclose(wanted[name], found[name], atol=1e-5), name
+        assert torch.allclose(felt(wanted[name], name), felt(found[name], name), atol=1e-5), name
+
+
+def felt(weights: torch.Tensor, name: str) -> torch.Tensor:
+    """Without the biases of attention's keys, which its softmax takes out too."""
+    if not name.endswith("in_proj_bias"):
+        return weights
+    query, _, value = weights.chunk(3)
+    return torch.cat([query, value])
 
 
 def test_a_clip_too_much_for_the_memory_is_told_with_the_way_out(tmp_path):
