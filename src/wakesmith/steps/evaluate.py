@@ -41,7 +41,7 @@ class Settings(config.Settings):
     """Least threshold: an hour of dev audio without an event says little about the next hundred."""
     max_positives: int = Field(default=600, ge=1)
     """At most so many phrases of a split, drawn by chance."""
-    max_dev_hours: float = Field(default=2.0, gt=0)
+    max_dev_hours: float = Field(default=8.0, gt=0)
     """At most so much other speech and noise in dev."""
     max_test_hours: float = Field(default=4.0, gt=0)
     """The same in test."""
