@@ -65,6 +65,14 @@ def test_kokoro_speaks_beside_the_voices_of_the_preset(monkeypatch, tmp_path, pl
     assert kokoro["share"]["wake"] > kokoro["share"]["speech"]
 
 
+def test_a_phrase_without_quotes_is_one_phrase(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    assert guarded(lambda: app(["plan", "hey", "nova,", "stop"], standalone_mode=False)) == 0
+
+    assert read_yaml(tmp_path / "runs" / "hey_nova_stop" / "config.yaml")["phrase"] == ["hey nova", "stop"]
+
+
 def test_an_unknown_teacher_lists_what_there_is(capsys, tmp_path):
     told = refused(capsys, *plan(tmp_path, "--teacher", "whisprer"))
 

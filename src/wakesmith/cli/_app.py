@@ -8,9 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+WIDEST = 130
+"""Columns of help on a wide terminal: click's own 80 cut the sentences."""
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-    help="Wakesmith forges wake words.",
+    help='Wakesmith forges wake words. The first one: wakesmith forge "hey nova". What this machine lacks: wakesmith doctor',
+    context_settings={"max_content_width": WIDEST},
 )  # fmt: skip
 
 Set = Annotated[
@@ -19,10 +23,23 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, as forge or plan made it.")]
 Phrase = Annotated[str, typer.Argument(help="The wake phrase, as it is written; several with commas between them.")]
+Words = Annotated[
+    list[str], typer.Argument(metavar="PHRASE", help="The wake phrase, as it is written; several with commas between them.")
+]
+"""The same without need of quotes."""
 Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/PHRASE.")]
 Preset = Annotated[str, typer.Option(help="quick (5 minutes), standard (30 minutes), or a YAML file.")]
 Config = Annotated[Path | None, typer.Option(help="A YAML file of settings, over the preset.")]
-Folders = Annotated[list[str] | None, typer.Option(help="Folder of recordings, or a CSV/JSONL manifest. May be repeated.")]
+
+
+def _folders(what: str) -> Any:
+    return Annotated[list[str] | None, typer.Option(help=f"{what}: a folder, or a CSV/JSONL manifest. May be repeated.")]
+
+
+Negatives = _folders("Other speech, which must not wake it")
+Noise = _folders("Noise and music, which must not wake it and is laid under the phrase")
+Rooms = _folders("Room impulse responses, to hear the phrase from afar")
+TestRecordings = _folders("Recordings of the phrase to be judged by, never learned from")
 Own = Annotated[
     list[str] | None,
     typer.Option(help="Folder of your recordings of the phrase, to learn from; a sub-folder a speaker. Or a manifest."),

@@ -10,16 +10,19 @@ import typer
 
 from wakesmith.cli._app import (
     Config,
-    Folders,
     Json,
     Kokoro,
+    Negatives,
+    Noise,
     Out,
     Own,
-    Phrase,
     Preset,
+    Rooms,
     RunFolder,
     Set,
     Teacher,
+    TestRecordings,
+    Words,
     answer,
     app,
     default_out,
@@ -34,16 +37,17 @@ def _phrase_command(act: Callable[[Any, Path, bool], None]) -> None:
     """A command that starts from a phrase: `act(recipe, run folder, as JSON)` under its own name and docstring."""
 
     def command(
-        phrase: Phrase, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
-        kokoro: Kokoro = None, recordings: Own = None, negatives: Folders = None, noise: Folders = None, rooms: Folders = None,
-        test_recordings: Folders = None, set_: Set = None, json: Json = False,
+        phrase: Words, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
+        kokoro: Kokoro = None, recordings: Own = None, negatives: Negatives = None, noise: Noise = None, rooms: Rooms = None,
+        test_recordings: TestRecordings = None, set_: Set = None, json: Json = False,
     ) -> None:  # fmt: skip
+        said = " ".join(phrase)
         folders = {
             "recordings": recordings, "negatives": negatives, "noise": noise, "rooms": rooms, "test_recordings": test_recordings,
         }  # fmt: skip
         from wakesmith.steps import _options
 
-        act(_options.recipe_from(phrase, preset, config, teacher, kokoro, set_, **folders), out or default_out(phrase), json)
+        act(_options.recipe_from(said, preset, config, teacher, kokoro, set_, **folders), out or default_out(said), json)
 
     command.__doc__ = act.__doc__
     app.command(act.__name__)(command)
