@@ -88,7 +88,7 @@ def create(folder: Path, wanted: np.ndarray, n_samples: int, manifest: dict[str,
     if old.exists() and json.loads(old.read_text(encoding="utf-8")) == manifest:
         return
     need, free = int(wanted.sum()) * n_samples * 2, shutil.disk_usage(folder).free
-    say(f"views: {wanted.sum()} of {wanted.shape[0]} clips, {need / 1e6:.0f} MB of disk")
+    say(f"views: {wanted.sum()} hearings of {wanted.shape[0]} clips, {need / 1e6:.0f} MB of disk")
     if need > free * 0.95:
         told = f"{need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free"
         raise DataError(f"{folder}: {told}. Make room, or lower views.n_views.")
