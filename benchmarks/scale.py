@@ -1,0 +1,150 @@
+"""Ten times the clips: what each step then takes in time, memory and disk, and how that grows.
+
+    python benchmarks/scale.py FOLDER [--clips 2000 20000] [--views 1] [--json]
+
+Sounds of 1.5 s are generated, a manifest names them, and a tiny run (a Whisper of random weights, a small ds_cnn) goes the road
+up to the student, every step in a process of its own: `prepare`, `views`, `teach`, `label`, `train` with a step of training for each
+64 clips. Printed are CPU seconds of the step with its workers, the most memory of one process, and the disk its folder takes.
+What is measured is measured no more, so a long measurement can go on. What does not depend on the number of clips (imports, the
+bound number of encodings that the head learns from) is in the seconds too: a ratio below the clips' is no gain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests import tiny_encoders
+from wakesmith import audio, tables
+from wakesmith.config import to_yaml
+from wakesmith.progress import track
+from wakesmith.steps import _recipe
+
+STEPS = ("prepare", "views", "teach", "label", "train")
+LABELS = (("wake", 0.3), ("near_miss", 0.1), ("speech", 0.45), ("noise", 0.15))
+LENGTH_S = 1.5
+HEAD = ["step", "clips", "CPU s", "ms a clip", "times as long", "most memory", "disk"]
+
+
+def sounds(folder: Path, n_clips: int) -> Path:
+    """So many WAV files and their manifest: tones that rise, fall, beat, and noise."""
+    manifest = folder / "manifest.csv"
+    if manifest.exists():
+        return manifest
+    folder.mkdir(parents=True, exist_ok=True)
+    chance, t = np.random.default_rng(n_clips), np.arange(round(LENGTH_S * audio.SAMPLE_RATE_HZ)) / audio.SAMPLE_RATE_HZ
+    rows = []
+    for number in track(range(n_clips), "sounds"):
+        label = LABELS[int(np.searchsorted(np.cumsum([share for _, share in LABELS]), (number + 0.5) / n_clips))][0]
+        slope = {"wake": 1200.0, "near_miss": -1200.0}.get(label, 0.0)
+        tone = 0.2 * np.sin(2 * np.pi * (chance.uniform(300, 2000) + slope * t) * t) * (label != "noise")
+        sound = tone + chance.normal(0, 0.05 if label == "noise" else 0.003, len(t))
+        name, split = f"{number // 1000}/{number}.wav", "dev" if number % 20 == 0 else "train"
+        (folder / name).parent.mkdir(exist_ok=True)
+        audio.write(folder / name, sound.astype(np.float32))
+        rows.append({"path": name, "label": label, "split": split, "speaker": f"{split}{number % 500}", "text": label})
+    with manifest.with_suffix(".part").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    manifest.with_suffix(".part").rename(manifest)
+    return manifest
+
+
+def recipe(manifest: Path, teacher: Path, n_clips: int, n_views: int) -> _recipe.Recipe:
+    source = {"name": "manifest_csv", "path": str(manifest), "split": "column"}
+    return _recipe.load({
+        "phrase": "rise",
+        "speak": {"n_wake": 0, "n_near_miss": 0, "n_speech": 2},
+        "data": {"sources": [source], "near_duplicate": 1.0, "most_clips": {"speech": n_clips, "noise": n_clips}},
+        "views": {"n_views": n_views, "n_rooms": 0, "effects": [{"name": "shift"}, {"name": "noise"}, {"name": "level"}]},
+        "teacher": {"name": "whisper", "path": str(teacher)},
+        "teach": {"gate": "off", "views": 1, "epochs": 3},
+        "student": {"name": "ds_cnn", "width": 8},
+        "train": {"steps": max(20, n_clips // 64), "evaluations": 1},
+    })  # fmt: skip
+
+
+def measured(step: str, run: Path) -> dict[str, float]:
+    """The step in a process of its own; it stands in a file once it is done."""
+    kept = run / f"{step}.cost.json"
+    if not kept.exists():
+        words = [sys.executable, __file__, "--child", step, str(run)]
+        told = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        kept.write_text(told.stdout.splitlines()[-1], encoding="utf-8")
+    return dict(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def child(step: str, run: Path) -> None:
+    """The command is the only process below this one, so what the children used is what it and its workers did."""
+    subprocess.run([sys.executable, "-m", "wakesmith.cli", step, str(run)], check=True, stdout=subprocess.DEVNULL)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "memory": 1024 * used.ru_maxrss}))
+
+
+def disk_bytes(folder: Path) -> int:
+    return sum(512 * path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--clips", type=int, nargs="+", default=[2000, 20_000])
+    parser.add_argument("--views", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        child(asked.child[0], Path(asked.child[1]))
+        return 0
+    if asked.folder is None:
+        parser.error("name a folder for the sounds and the runs")
+    teacher = asked.folder / "whisper"
+    if not teacher.exists():
+        tiny_encoders.save("whisper", teacher)
+    rows: list[dict[str, Any]] = []
+    for n_clips in sorted(asked.clips):
+        run = asked.folder / f"run-{n_clips}-{asked.views}"
+        run.mkdir(parents=True, exist_ok=True)
+        manifest = sounds(asked.folder / f"sounds-{n_clips}", n_clips)
+        (run / "config.yaml").write_text(to_yaml(recipe(manifest.absolute(), teacher.absolute(), n_clips, asked.views)), "utf-8")
+        measured("speak", run)  # two sentences, as a run has them
+        rows += [{"step": step, "clips": n_clips, **measured(step, run), "disk": disk_bytes(run / step)} for step in STEPS]
+        shutil.rmtree(run / "old", ignore_errors=True)
+    print(json.dumps(rows, indent=2) if asked.json else table(rows))
+    return 0
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    rows = rows + [
+        {"step": "all", "clips": n, **{key: sum(row[key] for row in rows if row["clips"] == n) for key in ("cpu_s", "disk")},
+         "memory": max(row["memory"] for row in rows if row["clips"] == n)}
+        for n in dict.fromkeys(row["clips"] for row in rows)
+    ]  # fmt: skip
+    lines = []
+    for step in (*STEPS, "all"):
+        before = None
+        for row in (row for row in rows if row["step"] == step):
+            longer = "" if before is None else f"{row['cpu_s'] / before['cpu_s']:.2f} for {row['clips'] / before['clips']:g} x"
+            lines.append([
+                step, f"{row['clips']:,}", f"{row['cpu_s']:.1f}", f"{1000 * row['cpu_s'] / row['clips']:.2f}", longer,
+                f"{row['memory'] / 1e6:.0f} MB", f"{row['disk'] / 1e6:.0f} MB",
+            ])  # fmt: skip
+            before = row
+    return "\n".join(tables.markdown([HEAD, *lines]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
