@@ -3,8 +3,8 @@
     python benchmarks/scale.py FOLDER [--clips 2000 20000] [--views 1] [--json]
 
 Sounds of 1.5 s are generated, a manifest names them, and a tiny run (a Whisper of random weights, a small ds_cnn) goes the road
-up to the student, every step in a process of its own: `prepare`, `views`, `teach`, `label`, `train` with a step of training for each
-64 clips. Printed are CPU seconds of the step with its workers, the most memory of one process, and the disk its folder takes.
+up to the student, every step in a process of its own: `prepare`, `views`, `teach`, `label`, `train`, with a step of training for
+each 64 clips. Printed are CPU seconds of the step with its workers, the most memory of a process, and the disk its folder takes.
 What is measured is measured no more, so a long measurement can go on. What does not depend on the number of clips (imports, the
 bound number of encodings that the head learns from) is in the seconds too: a ratio below the clips' is no gain.
 """
