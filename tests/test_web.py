@@ -344,3 +344,66 @@ def test_a_held_folder_names_its_process(tmp_path: Path):
 
     with place.alone():
         assert _work.at_work(place.folder)
+
+
+def test_a_file_is_heard_side_by_side_with_a_second_run(tmp_path: Path):
+    from wakesmith.web import try_out
+
+    for name, hz in (("low", 500), ("high", 1000)):
+        tone_bundle.make(run(tmp_path, name) / "bundle", {name: hz})
+    audio.write(tmp_path / "said.wav", tone_bundle.tone(1000, 1.0, 0.6, 3.0))
+
+    alone = try_out.heard_file(tmp_path, "high", "", str(tmp_path / "said.wav"))
+    both = try_out.heard_file(tmp_path, "low", "high", str(tmp_path / "said.wav"))
+
+    assert "high: 1 detection<" in alone
+    assert "low: 0 detections; high: 1 detection<" in both
+    assert (alone.count("<polyline"), both.count("<polyline")) == (1, 2)
+
+
+def test_the_microphone_is_heard_by_both_runs_at_once(tmp_path: Path):
+    from wakesmith.web import try_out
+
+    for name, hz in (("low", 500), ("high", 1000)):
+        tone_bundle.make(run(tmp_path, name) / "bundle", {name: hz})
+    said = tone_bundle.tone(500, 1.0, 0.6, 3.0, rate_hz=48_000)
+    shown, streams = "", None
+    for start in range(0, len(said), 19_200):
+        stereo = np.stack([said[start : start + 19_200]] * 2, axis=1)
+        shown, streams = try_out.heard_chunk(tmp_path, "low", "high", (48_000, np.int16(stereo * 32767)), streams)
+
+    assert "low: 1 detection; high: 0 detections" in shown
+
+
+def test_a_second_run_without_a_bundle_says_what_to_do(tmp_path: Path):
+    from wakesmith.web import try_out
+
+    tone_bundle.make(run(tmp_path, "low") / "bundle", {"low": 500})
+    run(tmp_path, "planned")
+
+    with pytest.raises(WakesmithError, match="planned: has no bundle yet"):
+        try_out.bundles(tmp_path, "low", "planned")
+
+
+WITHOUT_GRADIO = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "gradio":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from wakesmith.cli import main
+main()
+"""
+
+
+def test_without_gradio_the_page_names_the_command_that_brings_it(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_GRADIO, "ui", "--runs", str(tmp_path), "--port", "0"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["wakesmith: the page needs the package gradio. Install it: pip install 'wakesmith[ui]'"]
