@@ -198,6 +198,19 @@ def test_minutes_are_those_of_all_steps(tmp_path: Path):
     assert _compared.minutes(tmp_path) == 2.0
 
 
+def test_a_damaged_run_does_not_hide_the_differences_of_the_others(tmp_path: Path):
+    from wakesmith.web import compare
+
+    for name, text in (("a", "seed: 1"), ("b", "seed: 2"), ("damaged", "seed: [")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(text)
+
+    shown = compare._differences([tmp_path / "a", tmp_path / "damaged", tmp_path / "b"])
+
+    assert "seed" in shown
+    assert "damaged" not in shown
+
+
 def test_differences_name_the_setting_and_each_value(tmp_path: Path):
     texts = {
         "a": "seed: 1\nstudent: {name: ds_cnn, width: 8}\nlosses: [{name: kd, alpha: 0.9}]\n",

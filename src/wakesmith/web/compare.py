@@ -6,8 +6,10 @@ from pathlib import Path
 
 import gradio as gr
 
+from wakesmith import config
 from wakesmith.errors import WakesmithError
 from wakesmith.report.page import html_table
+from wakesmith.run import CONFIG
 from wakesmith.web import _compared, _looks, _runs
 from wakesmith.web._told import told
 
@@ -54,7 +56,17 @@ def _table(folders: list[Path]) -> str:
     )
 
 
+def _is_readable(folder: Path) -> bool:
+    """Whether its configuration is YAML: one damaged run must not hide the others."""
+    try:
+        config.read_yaml(folder / CONFIG)
+    except WakesmithError:
+        return False
+    return True
+
+
 def _differences(folders: list[Path]) -> str:
+    folders = [one for one in folders if _is_readable(one)]
     if len(folders) < 2:
         return _looks.message("Choose a second run to see what their configurations have otherwise.")
     rows = _compared.differences(folders)
