@@ -10,6 +10,7 @@ from wakesmith.errors import ConfigError
 from wakesmith.run import CONFIG
 
 NOTHING = "There is no run yet. Forge the first one below."
+CHOOSE = "Choose a run at the top, or forge the first one in the tab Forge."
 
 
 def names(runs: Path) -> list[str]:

@@ -12,28 +12,37 @@ from wakesmith.web import _bundles, _looks, _runs
 from wakesmith.web._told import told
 
 TITLE = "Take away"
+FOR = {
+    "onnx": "Home Assistant, browser, Python (onnx)", "onnx_int8": "the same, smaller (onnx_int8)",
+    "esphome": "an ESP32-S3 with ESPHome (esphome)", "tflite": "TFLite programs (tflite)",
+    "openwakeword": "programs of openWakeWord (openwakeword)",
+}  # fmt: skip
+"""What an exporter's file is for; one that is not named here is shown by its own name."""
 
 
 def build(runs: Path, run: gr.Dropdown) -> None:
     """The tab."""
-    state = gr.HTML(_looks.message("Choose a run at the top."), elem_id="take-state")
+    state = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="take-state")
     with gr.Column(visible=False) as body:
         target = gr.Radio(label="For", choices=[], interactive=True, elem_id="target")
         download = gr.DownloadButton("Download as zip", variant="primary", elem_id="download")
         steps = gr.Markdown(elem_id="next-steps")
 
     def opened(name: str | None) -> list[Any]:
+        # A damaged bundle must not leave the one before it under the button.
+        nothing = [gr.DownloadButton(value=None), ""]
         try:
             found = list(_bundles.of(_runs.folder(runs, name)))
         except WakesmithError as error:
-            return [gr.HTML(_looks.message(str(error)), visible=True), gr.Column(visible=False), gr.skip()]
-        return [gr.HTML(visible=False), gr.Column(visible=True), gr.Radio(choices=found, value=found[0])]
+            return [gr.HTML(_looks.message(str(error)), visible=True), gr.Column(visible=False), gr.skip(), *nothing]
+        choices = [(FOR.get(one, one), one) for one in found]
+        return [gr.HTML(visible=False), gr.Column(visible=True), gr.Radio(choices=choices, value=found[0]), *nothing]
 
     def shown(name: str | None, chosen: str | None) -> list[Any]:
         if not name or not chosen or not _bundles.is_there(folder := _runs.folder(runs, name), chosen):
             return [gr.skip(), gr.skip()]
         return [gr.DownloadButton(value=str(_bundles.zipped(folder, chosen))), _bundles.told(folder, chosen)]
 
-    opening = run.change(opened, run, [state, body, target], show_progress="hidden")
+    opening = run.change(opened, run, [state, body, target, download, steps], show_progress="hidden")
     for event in (opening.success, target.input):
         event(told(shown), [run, target], [download, steps], show_progress="hidden")

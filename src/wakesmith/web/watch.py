@@ -23,7 +23,7 @@ NO_TEACHER = "No teacher yet: the step `teach` makes it. A run with `train.disti
 
 def build(runs: Path, run: gr.Dropdown) -> None:
     """The curves and the teacher's card."""
-    curves = gr.HTML(_looks.message("Choose a run at the top."), elem_id="curves")
+    curves = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="curves")
     teacher = gr.HTML(elem_id="teacher-card")
     timer = gr.Timer(EVERY_S, active=False)
     look = gr.Button("Look again", elem_id="look-again")
@@ -34,7 +34,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
 def shown(runs: Path, name: str | None) -> tuple[Any, ...]:
     """-> (curves, teacher, the timer, which runs while the run is at work)"""
     if not name:
-        return _looks.message("Choose a run at the top."), "", gr.Timer(active=False)
+        return _looks.message(_runs.CHOOSE), "", gr.Timer(active=False)
     folder = _runs.folder(runs, name)
     return _curves_of(folder), _teacher_of(folder), gr.Timer(active=_work.at_work(folder))
 
