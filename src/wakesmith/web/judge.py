@@ -22,7 +22,7 @@ NOTHING = "Nothing here at this threshold. Move the threshold, or choose another
 
 def build(runs: Path, run: gr.Dropdown) -> None:
     """The tab. It reads the run folder; nothing is trained, and no score is made."""
-    state = gr.HTML(_looks.message("Choose a run at the top."), elem_id="judge-state")
+    state = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="judge-state")
     with gr.Column(visible=False, elem_id="judge") as body:
         phrase = gr.Dropdown(label="Phrase", type="index", visible=False, interactive=True)
         with gr.Row(equal_height=False):
@@ -66,7 +66,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
         found = {
             split: _figures.near_misses(own, judged.recordings, point, judged.patience_s) for split, own in judged.heard.items()
         }
-        curves = [(one, of_phrases(_judged.report(_runs.folder(runs, one)))[0]) for one in beside or []]
+        curves = [_beside(_runs.folder(runs, one), judged.report["phrase"]) for one in beside or []]
         return [
             _shown.figures(at, found, point.threshold, judged.shipped.threshold), _shown.det(judged.report, at, curves),
             _shown.conditions(at), _shown.near_misses(found),
@@ -80,10 +80,19 @@ def build(runs: Path, run: gr.Dropdown) -> None:
     opening = run.change(opened, run, [state, body, phrase, threshold, others])
     for event in (opening.success, threshold.change, others.change):
         event(told(shown), chosen, outputs, trigger_mode="always_last", show_progress="hidden")
-    for event in (phrase.change, back.click):
-        event(told(shipped), [run, phrase], threshold, show_progress="hidden")
-    for event in (opening.success, threshold.change):
+    back.click(told(shipped), [run, phrase], threshold, show_progress="hidden")
+    # Two phrases may ship the same threshold, which then does not change.
+    other_phrase = phrase.change(told(shipped), [run, phrase], threshold, show_progress="hidden")
+    other_phrase.success(told(shown), chosen, outputs, trigger_mode="always_last", show_progress="hidden")
+    for event in (opening.success, other_phrase.success, threshold.change):
         event(told(mistakes.listed), mistakes.asked, mistakes.listing, trigger_mode="always_last", show_progress="hidden")
+
+
+def _beside(folder: Path, phrase: str) -> tuple[str, dict[str, Any]]:
+    """A run's name and what it tells of the same phrase, or of its first one, which is then named."""
+    every = of_phrases(_judged.report(folder))
+    found = next((one for one in every if one["phrase"] == phrase), every[0])
+    return folder.name if found["phrase"] == phrase else f"{folder.name}: {found['phrase']}", found
 
 
 class _Mistakes:
