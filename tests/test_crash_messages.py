@@ -126,7 +126,7 @@ def test_a_worker_that_the_system_ended_is_told(number: int, words: str):
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from wakesmith import pool
 from wakesmith.cli import guarded
 
@@ -137,6 +137,7 @@ def work():
         waiting[0].result()
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell begins in the background hears no Ctrl-C
     sys.exit(guarded(work))
 """
 
