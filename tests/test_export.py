@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests import students
 from wakesmith import bundle, config, load_bundle, registry
 from wakesmith.bundle import OperatingPoint
 from wakesmith.data.records import Recording, save_jsonl
@@ -58,7 +59,7 @@ def front_end(folder: Path) -> torch.nn.Module:
     return registry.build("features", config.parse_part("features", bundle.load_card(folder).features, "card"))
 
 
-@pytest.fixture(params=registry.names("students"), scope="module")
+@pytest.fixture(params=students.each("ds_cnn", "mixednet", "raw_cnn", "tc_resnet"), scope="module")
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Student, Path]:
     folder = tmp_path_factory.mktemp(request.param)
     student = trained(request.param, folder)

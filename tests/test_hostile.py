@@ -239,7 +239,7 @@ def faults(one: Hostile, found: Outcome, path: Path | None = None) -> list[str]:
     return [f"{one.kind}: {one.name}: {fault} ({found.told})" for fault in wrong]
 
 
-SLOW = ("teacher",)
+SLOW = ("teacher", "yaml")
 """Each of them imports transformers, or builds a network."""
 CORPUS = hostile.corpus()
 

@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
-from tests import test_detector, test_evaluate, test_export, test_report, tiny_encoders, tiny_run
+from tests import students, test_detector, test_evaluate, test_export, test_report, tiny_encoders, tiny_run
 from tests.test_bundle import card
 from tests.test_detector import bursts
 from wakesmith import audio, bundle, load_bundle, registry, report
@@ -147,7 +147,7 @@ def test_without_every_operating_point_a_threshold_is_asked_for():
 # The file
 
 
-@pytest.fixture(params=registry.names("students"), scope="module")
+@pytest.fixture(params=students.each("ds_cnn", "mixednet"), scope="module")
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """A student of five classes whose weights say different things of different sounds. -> (student, bundle of two phrases)"""
     folder = tmp_path_factory.mktemp(request.param)
