@@ -88,7 +88,7 @@ class _Stream:
 
 
 def _check_ops(interpreter: Any, path: Path, data: bytes) -> None:
-    """Raises BundleError for an op that nothing goes into: XNNPACK reads what is not there, where LiteRT alone refuses the rest."""
+    """Raises BundleError for an op that nothing goes into: XNNPACK reads what is not there."""
     plain = interpreter.Interpreter(
         model_content=data, num_threads=1,
         experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
