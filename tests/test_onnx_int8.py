@@ -14,6 +14,8 @@ from wakesmith.exporters import onnx as plain
 from wakesmith.exporters import onnx_int8
 from wakesmith.exporters._listener import Listener
 
+pytestmark = pytest.mark.slow  # a graph for each student takes seconds
+
 torch.set_num_threads(1)
 WARM = 25
 """Steps of a start from nothing: 2 s."""
