@@ -102,11 +102,7 @@ def candidates(all_prints: Sequence[Prints], groups: npt.NDArray[np.int64]) -> l
     """
     if not all_prints:
         return []
-    hashes = np.concatenate([own["hash"] for own in all_prints])
-    frames = np.concatenate([own["frame"] for own in all_prints]).astype(np.int64)
-    owners = np.repeat(np.arange(len(all_prints)), [len(own) for own in all_prints])
-    order = np.argsort(hashes, kind="stable")
-    hashes, frames, owners = hashes[order], frames[order], owners[order]
+    hashes, frames, owners = _by_hash(all_prints)
     found = []
     for step in range(1, NEIGHBOURS + 1):
         same = np.flatnonzero((hashes[step:] == hashes[:-step]) & (groups[owners[step:]] != groups[owners[:-step]]))
@@ -122,11 +118,7 @@ def copies(own: Sequence[Prints], known: Sequence[Prints]) -> list[tuple[int, in
     """
     if not own or not known:
         return []
-    hashes = np.concatenate([one["hash"] for one in known])
-    frames = np.concatenate([one["frame"] for one in known]).astype(np.int64)
-    owners = np.repeat(np.arange(len(known)), [len(one) for one in known])
-    order = np.argsort(hashes, kind="stable")
-    hashes, frames, owners = hashes[order], frames[order], owners[order]
+    hashes, frames, owners = _by_hash(known)
     found = [np.zeros((0, 3), np.int64)]
     for number, one in enumerate(own):
         first, last = (np.searchsorted(hashes, one["hash"], side) for side in ("left", "right"))
@@ -135,6 +127,15 @@ def copies(own: Sequence[Prints], known: Sequence[Prints]) -> list[tuple[int, in
         shifts = frames[at] - np.repeat(one["frame"].astype(np.int64), n_each)
         found.append(np.stack([np.full(len(at), number), owners[at], shifts], axis=1))
     return _most_voted(np.concatenate(found))
+
+
+def _by_hash(every: Sequence[Prints]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Prints of all recordings in the order of their hashes: (P,) hashes, frames, numbers of the recordings."""
+    hashes = np.concatenate([one["hash"] for one in every])
+    frames = np.concatenate([one["frame"] for one in every]).astype(np.int64)
+    owners = np.repeat(np.arange(len(every)), [len(one) for one in every])
+    order = np.argsort(hashes, kind="stable")
+    return hashes[order], frames[order], owners[order]
 
 
 def _most_voted(votes: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
