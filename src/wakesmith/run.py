@@ -53,35 +53,36 @@ class Run:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the folder for this process; a second one is refused. The lock goes with the process, however it ends."""
-        with (self.folder / ".lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise WakesmithError(
-                    f"{self.folder}: another process is at work here. Wait for it, or use --out FOLDER"
-                ) from error
+        refusal = f"{self.folder}: another process is at work here. Wait for it, or use --out FOLDER"
+        with self._locked(fcntl.LOCK_EX, refusal) as lock:
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
-            _held.add(lock)
             try:
                 yield
             except Exception as error:
                 if message := refused.told(error, self.folder):
                     raise WakesmithError(message) from error
                 raise
-            finally:
-                _held.discard(lock)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Hold the folder beside others that read from it alone; who would write is refused meanwhile, and refuses."""
+        with self._locked(fcntl.LOCK_SH, f"{self.folder}: another process writes here. Wait for it."):
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self, how: int, refusal: str) -> Iterator[IO[str]]:
         with (self.folder / ".lock").open("a") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                fcntl.flock(lock, how | fcntl.LOCK_NB)
             except OSError as error:
-                raise WakesmithError(f"{self.folder}: another process writes here. Wait for it.") from error
-            yield
+                raise WakesmithError(refusal) from error
+            _held.add(lock)
+            try:
+                yield lock
+            finally:
+                _held.discard(lock)
 
     def worker(self) -> int | None:
         """Number of the process that holds the folder; None when none does."""
