@@ -34,6 +34,14 @@ class Config(EmbeddingSettings):
         return kernel
 
 
+def check(config: Config, teacher: str, content: int) -> None:
+    """Raises ValueError, when a recipe is read, for a teacher that does not say segments of this size."""
+    if config.size != content:
+        raise ValueError(f"losses: segments.size is {config.size} and teach.head.content {content}; they are the same numbers")
+    if teacher == "ensemble":
+        raise ValueError("losses: segments are those of one encoder; leave the loss out with an ensemble")
+
+
 class Segments(EmbeddingLoss):
     needs_middle = NEEDS_MIDDLE
 

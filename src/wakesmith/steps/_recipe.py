@@ -77,18 +77,17 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
-    def _said_in_segments(self) -> Recipe:
-        for loss in (one for one in self.losses if one.name == "segments"):
-            size, content = loss.size, self.teach.head.content  # type: ignore[attr-defined]
-            if not getattr(registry.load("students", self.student.name), "SHOWS_MIDDLE", False):
+    def _looked_at(self) -> Recipe:
+        for loss in self.losses:
+            module = registry.load("losses", loss.name)
+            shown = getattr(registry.load("students", self.student.name), "SHOWS_MIDDLE", False)
+            if getattr(module, "NEEDS_MIDDLE", False) and not shown:
                 raise ValueError(
-                    f"losses: segments looks at middle frames, and {self.student.name} shows none. Leave it out: "
+                    f"losses: {loss.name} looks at middle frames, and {self.student.name} shows none. Leave it out: "
                     '--set "losses=[cross_entropy, kd, {name: embedding, weight: 3}]"'
                 )
-            if size != content:
-                raise ValueError(f"losses: segments.size is {size} and teach.head.content {content}; they are the same numbers")
-            if self.teacher.name == "ensemble":
-                raise ValueError("losses: segments are those of one encoder; leave the loss out with an ensemble")
+            if hasattr(module, "check"):
+                module.check(loss, self.teacher.name, self.teach.head.content)
         return self
 
     @property
