@@ -7,13 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from tests.test_ranks import taught  # noqa: F401 (a fixture)
-from wakesmith.data.targets import TargetStore
+from tests.test_ranks import answers_are_equal, students_are_alike, taught  # noqa: F401 (a fixture)
 from wakesmith.steps import forge
 
 pytestmark = pytest.mark.slow  # processes are started one after another
@@ -75,16 +72,8 @@ def both(taught, machines, tmp_path_factory):  # noqa: F811
 
 
 def test_two_machines_give_the_answers_of_one(both):
-    one, two = (TargetStore.open(folder / "label") for folder in both)
-
-    assert np.array_equal(one.state, two.state)
-    for name, values in one.stored.arrays.items():
-        assert np.array_equal(values, two.stored.arrays[name]), name
+    answers_are_equal(*both)
 
 
 def test_two_machines_train_the_student_of_one(both):
-    one, two = (load_file(folder / "train" / "model.safetensors") for folder in both)
-
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(value, two[name], atol=1e-4, rtol=1e-4, msg=name)
+    students_are_alike(*both)
