@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,9 @@ class Settings(config.Settings):
         return self
 
 
+EMPTY = np.zeros(0, np.int16)
+
+
 @dataclasses.dataclass
 class Decoded:
     """A recording that was read: its sound, a digest of it, and prints that find near copies."""
@@ -80,7 +84,7 @@ class Decoded:
 def run(recipe: Recipe, folder: Path) -> Path:
     """Write folder/prepare. Raises DataError for a source without a usable file, and for a leak."""
     settings, out = recipe.data, folder / "prepare"
-    decoded, quarantine = _decode_all(folder, settings)
+    decoded, quarantine = _decode_all(folder, settings, out)
     if not any(one.recording.label == "noise" for one in decoded):
         decoded += _generated(settings.n_generated, recipe.seed)
     _write_lines(out / "quarantine.jsonl", quarantine)
@@ -121,7 +125,8 @@ def _of_sources(settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
             say(f"prepare: {name}: {count} left out: {reason}")
 
 
-def _decode_all(folder: Path, settings: Settings) -> tuple[list[Decoded], list[dict[str, str]]]:
+def _decode_all(folder: Path, settings: Settings, out: Path) -> tuple[list[Decoded], list[dict[str, str]]]:
+    """All that can be used, its sound a map of a file; and what cannot, with the reason."""
     found = list(_found(folder, settings))
     seen = Counter(recording.id for _, recording, _ in found)
     twice = [name for name, count in seen.items() if count > 1]
@@ -130,14 +135,21 @@ def _decode_all(folder: Path, settings: Settings) -> tuple[list[Decoded], list[d
     decoded, quarantine = [], []
     usable: Counter[str] = Counter()
     jobs = [(recording, path, settings.shortest_s, source != SPOKEN) for source, recording, path in found]
-    with pool.workers(0) as processes:
+    # Sound waits on the disk, in a file without a name: that of many hours is more than the memory holds.
+    with pool.workers(0) as processes, tempfile.TemporaryFile(dir=out) as spool:
         results = track(processes.map(_decode, jobs, chunksize=16), "recordings", total=len(jobs))
         for (source, _, path), result in zip(found, results, strict=True):
             if isinstance(result, str):
                 quarantine.append({"path": str(path), "source": source, "reason": result})
             else:
-                decoded.append(result)
+                spool.write(result.samples.tobytes())
+                decoded.append(dataclasses.replace(result, samples=EMPTY))
                 usable[source] += 1
+        spool.flush()
+        at, sound = 0, np.memmap(spool, np.int16, "r") if decoded else EMPTY
+        for one in decoded:
+            one.samples = sound[at : at + one.recording.n_samples]
+            at += one.recording.n_samples
     for source in dict.fromkeys(source for source, _, _ in found):
         if not usable[source]:
             reasons = [row["reason"] for row in quarantine if row["source"] == source]
