@@ -1,4 +1,4 @@
-"""Other speech for a run, from Debian's packages of prompts and words: about 9 hours in 25 languages, split by speaker.
+"""Other speech for a run, from Debian's packages of prompts and words: about 8 hours in many languages, split by speaker.
 
     python benchmarks/debian_speech.py FOLDER
 
