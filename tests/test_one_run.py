@@ -49,7 +49,7 @@ COMMON = {
         "beds": ["noise"], "snrs_db": [10.0], "smoothing_windows": [1, 4], "refractory_s": [1.0], "max_room_positives": 0,
     },
 }  # fmt: skip
-TRAIN = {"steps": 600, "batch": 32, "evaluations": 2, "distil": False}
+TRAIN = {"steps": 1500, "batch": 32, "evaluations": 2, "distil": False}
 MIXEDNET = {
     "features": "micro", "student": "mixednet", "train": TRAIN,
     "export": {"targets": ["onnx", "onnx_int8", "tflite", "esphome"], "calibration_s": 60},
