@@ -124,6 +124,10 @@ class Run:
         made_by = {"versions": versions(), "machine": machine()}
         write_json(self.folder / step / WHOLE, {"fingerprint": fingerprint, "took_s": round(took_s, 1), **made_by})
 
+    def forget(self, step: str) -> None:
+        """The step has to run again, whatever it left."""
+        (self.folder / step / WHOLE).unlink(missing_ok=True)
+
     def is_whole(self, step: str, fingerprint: str) -> bool:
         return stamp(self.folder / step / WHOLE) == fingerprint
 

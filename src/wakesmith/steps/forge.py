@@ -112,4 +112,6 @@ def go(recipe: Recipe, place: Run, step: str, number: str = "", quiet: bool = Fa
     ranks.barrier()
     if ranks.is_first():
         place.finish(name, stamp, time.monotonic() - started)
+        if step == "export":
+            place.forget("evaluate")  # what it wrote into the bundle went with the one before
     ranks.barrier()
