@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from tests.test_run import made, place
 from tests.test_training import targets, trainer
 from wakesmith.run import BEGUN, WHOLE
 from wakesmith.steps import mine
+from wakesmith.teachers import _tune_state
 from wakesmith.training.checkpoints import cut_metrics, last_whole
 
 
@@ -43,6 +46,7 @@ def test_a_training_stopped_before_its_weights_were_kept_takes_no_step_more(tmp_
     assert again.n_distilled == one.n_distilled
 
 
+@pytest.mark.slow
 def test_a_resumed_training_logs_what_an_undisturbed_one_does(tmp_path):
     """The losses of the steps between a line of the log and a checkpoint were lost, and the end was told twice."""
     for stop in (None, 4):
@@ -117,3 +121,13 @@ def test_workers_of_a_killed_command_end_and_do_not_hold_its_folder(tmp_path):
             return
         time.sleep(0.05)
     raise AssertionError("the worker lives on")
+
+
+def test_a_tuning_stopped_before_its_old_checkpoint_was_gone_leaves_none(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for step in (2, 4, 6):
+        (tmp_path / "checkpoints" / f"step-{step}.safetensors").touch()
+
+    _tune_state.prune(tmp_path, 4, keep=1)
+
+    assert [path.stem for path in _tune_state.checkpoints(tmp_path)] == ["step-4", "step-6"]  # 6 is not named by a state yet

@@ -219,6 +219,7 @@ class _Course:
             state.clear(self.folder)
             return
         told, weights, rest = found
+        state.prune(self.folder, told.step, self.how.keep)  # a stop may lie between a state and the end of what it replaces
         self.done, self.history = told.step, told.history
         self.step.scale, self.step.calm, self.step.n_redone = told.scale, told.calm, told.n_redone
         self.step.micro.size = min(self.step.micro.size, told.micro_batch)

@@ -47,7 +47,12 @@ def save(folder: Path, progress: Progress, weights: Weights, about: dict[str, An
     aside = folder / (STATE + ".part")
     save_file({name: value.contiguous().cpu() for name, value in rest.items()}, aside, {"progress": json.dumps(asdict(progress))})
     aside.replace(folder / STATE)
-    for old in checkpoints(folder)[:-keep]:
+    prune(folder, progress.step, keep)
+
+
+def prune(folder: Path, step: int, keep: int) -> None:
+    """All but the last checkpoints go; those after `step`, which no state names yet, are not counted."""
+    for old in [path for path in checkpoints(folder) if _step(path) <= step][:-keep]:
         old.unlink()
 
 
@@ -81,7 +86,11 @@ def checkpoint(folder: Path, step: int) -> Path:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Oldest first."""
-    return sorted((folder / CHECKPOINTS).glob("step-*.safetensors"), key=lambda path: int(path.stem.split("-")[1]))
+    return sorted((folder / CHECKPOINTS).glob("step-*.safetensors"), key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.split("-")[1])
 
 
 def moments(optimizer: torch.optim.Optimizer) -> Weights:
