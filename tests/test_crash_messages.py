@@ -158,6 +158,7 @@ def test_ctrl_c_ends_the_workers_without_a_word_of_theirs(tmp_path: Path, after_
     assert running.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_second_command_in_a_run_folder_is_refused(tmp_path: Path):
     run = place(tmp_path)
 
@@ -168,6 +169,7 @@ def test_a_second_command_in_a_run_folder_is_refused(tmp_path: Path):
     assert f"{run.folder}: another process is at work here. Wait for it" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_fetched_is_told(tmp_path: Path):
     code = (
         "from wakesmith import config, registry\n"

@@ -59,7 +59,7 @@ def front_end(folder: Path) -> torch.nn.Module:
     return registry.build("features", config.parse_part("features", bundle.load_card(folder).features, "card"))
 
 
-@pytest.fixture(params=students.each("ds_cnn", "mixednet", "raw_cnn", "tc_resnet"), scope="module")
+@pytest.fixture(params=students.each("ds_cnn", "mixednet"), scope="module")
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Student, Path]:
     folder = tmp_path_factory.mktemp(request.param)
     student = trained(request.param, folder)

@@ -179,6 +179,7 @@ def test_a_client_that_sends_now_and_then_stays(offered):
     assert served(offered, work, idle_s=0.4) == [("pong", None, None)] * 5
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_is_let_go(offered, capsys):
     async def work(port):
         _, writer = await asyncio.open_connection("127.0.0.1", port)

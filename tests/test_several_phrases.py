@@ -147,7 +147,7 @@ def test_without_every_operating_point_a_threshold_is_asked_for():
 # The file
 
 
-@pytest.fixture(params=students.each("ds_cnn", "mixednet"), scope="module")
+@pytest.fixture(params=students.each("ds_cnn"), scope="module")
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """A student of five classes whose weights say different things of different sounds. -> (student, bundle of two phrases)"""
     folder = tmp_path_factory.mktemp(request.param)
