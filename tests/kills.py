@@ -27,7 +27,9 @@ from typing import Any
 
 COUNT, KILL_AT, PLACE = "WAKESMITH_TEST_MOMENTS", "WAKESMITH_TEST_KILL_AT", "WAKESMITH_TEST_PLACE"
 STEPS = ("speak", "prepare", "views", "teach", "label", "train", "export", "evaluate", "mine", "learn")
-TIMED = {"took_s", "cost", "samples_per_s", "waiting_share", "versions", "seconds"}
+TIMED = {"took_s", "cost", "samples_per_s", "waiting_share", "versions", "seconds"} | {
+    f"{kind}_{what}" for kind in ("train", "eval") for what in ("runtime", "samples_per_second", "steps_per_second")
+}
 """Keys of JSON files that tell of time."""
 NOT_COMPARED = ("tensorboard", ".lock", "report.html", "cost.json", "cost.json.part")
 """Names with times inside; the page is made of report.json alone."""
@@ -293,19 +295,14 @@ def differences(wanted: Path, found: Path) -> list[str]:
 
 
 def _content(path: Path) -> Any:
+    from wakesmith.steps import rerun
+
     data = path.read_bytes()
     if path.suffix == ".json":
-        return _timeless(json.loads(data))
+        return rerun.timeless(json.loads(data), TIMED)
     if path.suffix == ".jsonl":
-        return [_timeless(json.loads(line)) for line in data.splitlines()]
+        return [rerun.timeless(json.loads(line), TIMED) for line in data.splitlines()]
     return data
-
-
-def _timeless(value: Any) -> Any:
-    if isinstance(value, dict):
-        kept = {key: one for key, one in value.items() if key not in TIMED and not key.endswith(("_per_second", "_runtime"))}
-        return {key: _timeless(one) for key, one in kept.items()}
-    return [_timeless(one) for one in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import filecmp
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,7 @@ COMPARED = (
     "evaluate/report.json",
 )  # fmt: skip
 """In the order they are made: the first that differs says where to look."""
-TIMES = {
-    "cost", "samples_per_s", "waiting_share", "train_runtime", "train_samples_per_second", "train_steps_per_second",
-    "eval_runtime", "eval_samples_per_second", "eval_steps_per_second",
-}  # fmt: skip
+TIMES = frozenset({"cost", "samples_per_s", "waiting_share"})
 """Keys of the report that tell how long something took: no two runs agree in them."""
 
 
@@ -196,17 +193,18 @@ def _difference(one: Path, other: Path) -> str:
         return ""
     if one.suffix != ".json":
         return f"{one.stat().st_size:,} bytes, now {other.stat().st_size:,}"
-    first, second = (_timeless(json.loads(path.read_text(encoding="utf-8"))) for path in (one, other))
+    first, second = (timeless(json.loads(path.read_text(encoding="utf-8"))) for path in (one, other))
     keys = list(_keys_apart(first, second))
     if not keys and one.name != "report.json":
         return "other bytes of the same values"
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def _timeless(data: Any) -> Any:
+def timeless(data: Any, times: Collection[str] = TIMES) -> Any:
+    """Plain values without these keys, wherever they are."""
     if isinstance(data, dict):
-        return {key: _timeless(value) for key, value in data.items() if key not in TIMES}
-    return [_timeless(one) for one in data] if isinstance(data, list) else data
+        return {key: timeless(value, times) for key, value in data.items() if key not in times}
+    return [timeless(one, times) for one in data] if isinstance(data, list) else data
 
 
 def _keys_apart(one: Any, other: Any, before: str = "") -> Iterator[str]:
