@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,12 @@ class Answers:
 
 def _float(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+def chosen(answers: Answers, rows: Tensor) -> Answers:
+    """The rows of a mask, by index."""
+    kept = torch.nonzero(rows).flatten()
+    return replace(answers, **{name: value[kept] for name, value in vars(answers).items() if value is not None})
 
 
 @dataclass(frozen=True)

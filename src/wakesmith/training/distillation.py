@@ -7,7 +7,6 @@ A batch also holds {teacher_logits (B, C), teacher_embedding (B, E), teacher_sta
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from transformers.trainer_callback import TrainerCallback
 
 from wakesmith.data.answers import EMPTY, OK
 from wakesmith.errors import ConfigError, TeacherError
-from wakesmith.losses._base import Answers, Loss, Moment
+from wakesmith.losses._base import Answers, Loss, Moment, chosen
 from wakesmith.progress import say
 from wakesmith.students._norm import group_sizes
 from wakesmith.training.trainer import Batch, Trainer
@@ -136,12 +135,6 @@ class DistillationTrainer(Trainer):
 
     def take_counted(self, counted: dict[str, Any]) -> None:
         self.n_distilled, self.n_dropped, self.dropped = counted["distilled"], counted["dropped"], dict(counted["clips"])
-
-
-def chosen(answers: Answers, rows: Tensor) -> Answers:
-    """The rows of a mask, by index."""
-    kept = torch.nonzero(rows).flatten()
-    return replace(answers, **{name: value[kept] for name, value in vars(answers).items() if value is not None})
 
 
 def check_shares(losses: list[Loss]) -> None:

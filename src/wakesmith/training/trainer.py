@@ -26,9 +26,10 @@ from transformers.trainer_callback import PrinterCallback, TrainerCallback
 from wakesmith import memory
 from wakesmith.data.sampling import BalancedSampler
 from wakesmith.errors import WakesmithError
-from wakesmith.losses._base import Answers, Loss, Moment
+from wakesmith.losses._base import Answers, Loss, Moment, chosen
 from wakesmith.progress import say, track
 from wakesmith.students._norm import GROUP_ROWS, defer, fold
+from wakesmith.training.ahead import Ahead
 from wakesmith.training.checkpoints import WHOLE
 from wakesmith.training.dataset import as_it_is
 from wakesmith.training.learner import Learner
@@ -54,6 +55,7 @@ class Trainer(transformers.Trainer):
         self.facts: dict[str, float] = {}  # of the step that is logged next
         self.n_batches, self.waited_s, self.other_s, self.since = 0, 0.0, 0.0, time.perf_counter()
         self.all_rows, self.all_s = 0, 0.0
+        self.ahead = Ahead()
         collator: Any = as_it_is
         super().__init__(
             learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=collator
@@ -88,9 +90,9 @@ class Trainer(transformers.Trainer):
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
         started = time.perf_counter()
-        found = super().get_batch_samples(epoch_iterator, num_batches, device)
+        found = [batch for _ in range(num_batches) if (batch := self.ahead.take(epoch_iterator)) is not None]
         self.waited_s += time.perf_counter() - started
-        return found
+        return found, None
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         """One effective batch; when memory runs out it is done again from its start, in smaller pieces."""
@@ -165,8 +167,10 @@ class Trainer(transformers.Trainer):
 
     def hard(self, outputs: Batch, inputs: Batch) -> Tensor:
         """The losses with the labels, over the rows that have one."""
-        rows = torch.nonzero(inputs["labels"] >= 0).flatten()
-        answers = Answers(outputs["logits"][rows], outputs["embedding"][rows], inputs["labels"][rows])
+        answers = Answers(outputs["logits"], outputs["embedding"], inputs["labels"])
+        labelled = inputs["labels"] >= 0
+        if not bool(labelled.all()):
+            answers = chosen(answers, labelled)
         loss = outputs["logits"].new_zeros(())
         for part in self.learner.parts():
             if not part.needs_teacher:
