@@ -1,13 +1,14 @@
 """Ten times the clips: what each step then takes in time, memory and disk, and how that grows.
 
-    python benchmarks/scale.py FOLDER [--clips 2000 20000] [--views 1] [--json]
+    python benchmarks/scale.py FOLDER [--clips 2000 20000] [--views 1] [--hours 1000 100000] [--json]
 
 Sounds of 1.5 s are generated, a manifest names them, and a tiny run (a Whisper of random weights, a small ds_cnn) goes the road
 up to the student, every step in a process of its own: `prepare`, `views`, `teach`, `label`, `train`, with a step of training for
 each 64 clips. Printed are CPU seconds of the step with its workers, the most memory of a process (looked at ten times a second,
 without mapped files), and the disk its folder takes.
 What is measured is measured no more, so a long measurement can go on. What does not depend on the number of clips (imports, the
-bound number of encodings that the head learns from) is in the seconds too: a ratio below the clips' is no gain.
+bound number of encodings that the head learns from) is in the seconds too: a ratio below the clips' is no gain. What more hours
+would take is a straight line through the two largest sizes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ STEPS = ("prepare", "views", "teach", "label", "train")
 LABELS = (("wake", 0.3), ("near_miss", 0.1), ("speech", 0.45), ("noise", 0.15))
 LENGTH_S = 1.5
 LOOK_EVERY_S = 0.1
+FORETOLD = ["audio", "clips", *STEPS, "CPU", "most memory", "disk"]
 HEAD = ["step", "clips", "CPU s", "ms a clip", "times as long", "most memory", "disk"]
 
 
@@ -130,6 +132,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--clips", type=int, nargs="+", default=[2000, 20_000])
     parser.add_argument("--views", type=int, default=1)
+    parser.add_argument(
+        "--hours", type=int, nargs="+", default=[1000, 100_000], help="of audio, to foretell from what was measured"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -150,7 +155,8 @@ def main() -> int:
         measured("speak", run)  # two sentences, as a run has them
         rows += [{"step": step, "clips": n_clips, **measured(step, run), "disk": disk_bytes(run / step)} for step in STEPS]
         shutil.rmtree(run / "old", ignore_errors=True)
-    print(json.dumps(rows, indent=2) if asked.json else table(rows))
+    told = table(rows) if len(asked.clips) == 1 else f"{table(rows)}\n\n{foretold(rows, asked.hours)}"
+    print(json.dumps(rows, indent=2) if asked.json else told)
     return 0
 
 
@@ -171,6 +177,26 @@ def table(rows: list[dict[str, Any]]) -> str:
             ])  # fmt: skip
             before = row
     return "\n".join(tables.markdown([HEAD, *lines]))
+
+
+def foretold(rows: list[dict[str, Any]], hours: list[int]) -> str:
+    """What so many hours of audio would take, with clips, teacher and student as they were measured."""
+    lines = []
+    for n_hours in hours:
+        n_clips = round(3600 * n_hours / LENGTH_S)
+        there = {step: {key: at(rows, step, key, n_clips) for key in ("cpu_s", "memory", "disk")} for step in STEPS}
+        cpu_h = [one["cpu_s"] / 3600 for one in there.values()]
+        memory, disk = max(one["memory"] for one in there.values()), sum(one["disk"] for one in there.values())
+        figures = [f"{took:.1f} h" for took in (*cpu_h, sum(cpu_h))]
+        lines.append([f"{n_hours:,} h", f"{n_clips:,}", *figures, f"{memory / 1e9:.1f} GB", f"{disk / 1e9:,.0f} GB"])
+    return "\n".join(tables.markdown([FORETOLD, *lines]))
+
+
+def at(rows: list[dict[str, Any]], step: str, key: str, n_clips: int) -> float:
+    """One figure of a step, along the line through its two largest sizes."""
+    low, high = sorted((row for row in rows if row["step"] == step), key=lambda row: row["clips"])[-2:]
+    slope = (high[key] - low[key]) / (high["clips"] - low["clips"])
+    return float(high[key] + slope * (n_clips - high["clips"]))
 
 
 if __name__ == "__main__":

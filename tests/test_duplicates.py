@@ -118,3 +118,15 @@ def test_likeness_is_one_for_a_copy_and_small_for_another():
 
     assert duplicates.likeness(one, one, 0) == pytest.approx(1.0, abs=1e-3)
     assert duplicates.likeness(one, two, 0) < 0.6
+
+
+def test_prints_taken_in_parts_find_the_same_pairs(monkeypatch):
+    sounds = [audio.to_int16(babble(seed)) for seed in range(12)]
+    every = [duplicates.prints(one) for one in [*sounds, *sounds[:5]]]
+    groups = np.array([0] * 12 + [1] * 5)
+    whole = duplicates.candidates(every, groups)
+
+    for most in (len(every[0]), 1000):
+        monkeypatch.setattr(duplicates, "MOST_AT_ONCE", most)
+        assert duplicates.candidates(every, groups) == whole
+    assert {(number, 12 + number, 0) for number in range(5)} <= set(whole)

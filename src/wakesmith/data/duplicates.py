@@ -35,6 +35,12 @@ VOTES = 2
 """Prints at the same shift that make a pair worth judging."""
 JUDGED_SAMPLES = 2 * SAMPLE_RATE_HZ
 SHIFT_SAMPLES = 2 * HOP
+MOST_AT_ONCE = 8_000_000
+"""Prints that are sorted together: some 300 MB. More are taken in parts, each of which has all prints of its hashes."""
+BLOCK = 4096
+"""Recordings whose prints are read together."""
+SCATTER = np.uint32(2654435761)
+"""Knuth's multiplicative hash: prints that look alike do not fall into one part."""
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 4
 
 
@@ -98,16 +104,20 @@ def _bands() -> npt.NDArray[np.float32]:
 def candidates(all_prints: Sequence[Prints], groups: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """Pairs of recordings of different groups that share prints at one shift. -> (first, second, shift in frames), sorted.
 
-    Sorts all prints once and compares neighbours: the work grows as n log n with the length of the audio.
+    Sorts prints of the same hashes and compares neighbours: the work grows as n log n with the length of the audio, and the
+    memory with what was found alone.
     """
     if not all_prints:
         return []
-    hashes, frames, owners = _by_hash(all_prints)
+    n_parts = -(-sum(map(len, all_prints)) // MOST_AT_ONCE) or 1
     found = []
-    for step in range(1, NEIGHBOURS + 1):
-        same = np.flatnonzero((hashes[step:] == hashes[:-step]) & (groups[owners[step:]] != groups[owners[:-step]]))
-        found.append(np.stack([owners[same], owners[same + step], frames[same + step] - frames[same]], axis=1))
-    votes = np.concatenate(found)  # (V, 3): owners rise within a bucket, the sort being stable
+    for part in range(n_parts):
+        hashes, frames, owners = _by_hash(all_prints, part, n_parts)
+        of = groups[owners]
+        for step in range(1, NEIGHBOURS + 1):
+            same = np.flatnonzero((hashes[step:] == hashes[:-step]) & (of[step:] != of[:-step]))
+            found.append(np.stack([owners[same], owners[same + step], frames[same + step] - frames[same]], axis=1))
+    votes = np.concatenate(found).astype(np.int64)  # (V, 3): owners rise within a bucket, the sort being stable
     return _most_voted(votes)
 
 
@@ -126,22 +136,37 @@ def copies(own: Sequence[Prints], known: Sequence[Prints]) -> list[tuple[int, in
         at = np.repeat(first, n_each) + np.arange(n_each.sum()) - np.repeat(np.cumsum(n_each) - n_each, n_each)
         shifts = frames[at] - np.repeat(one["frame"].astype(np.int64), n_each)
         found.append(np.stack([np.full(len(at), number), owners[at], shifts], axis=1))
-    return _most_voted(np.concatenate(found))
+    return _most_voted(np.concatenate(found).astype(np.int64))
 
 
-def _by_hash(every: Sequence[Prints]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Prints of all recordings in the order of their hashes: (P,) hashes, frames, numbers of the recordings."""
-    hashes = np.concatenate([one["hash"] for one in every])
-    frames = np.concatenate([one["frame"] for one in every]).astype(np.int64)
-    owners = np.repeat(np.arange(len(every)), [len(one) for one in every])
-    order = np.argsort(hashes, kind="stable")
-    return hashes[order], frames[order], owners[order]
+def _by_hash(
+    every: Sequence[Prints], part: int = 0, n_parts: int = 1
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Prints of all recordings in the order of their hashes: (P,) hashes, frames, numbers of the recordings.
+
+    Of `n_parts`, in each of which all prints of a hash are together, those of one.
+    """
+    taken, owners = [], []
+    for start in range(0, len(every), BLOCK):
+        block = every[start : start + BLOCK]
+        prints = np.concatenate(block)
+        owner = np.repeat(np.arange(start, start + len(block), dtype=np.int32), [len(one) for one in block])
+        if n_parts > 1:
+            mine = prints["hash"] * SCATTER % n_parts == part
+            prints, owner = prints[mine], owner[mine]
+        taken.append(prints)
+        owners.append(owner)
+    joined = np.concatenate(taken)
+    order = np.argsort(joined["hash"], kind="stable")
+    return joined["hash"][order], joined["frame"][order].astype(np.int32), np.concatenate(owners)[order]
 
 
 def _most_voted(votes: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
     """(V, 3) of (first, second, shift in frames) -> pairs with enough votes, each at the shift that has most."""
     if not len(votes):
         return []
+    _, pair_of, n_votes = np.unique(votes[:, 0] * 2**32 + votes[:, 1], return_inverse=True, return_counts=True)
+    votes = votes[n_votes[pair_of] >= VOTES]  # most pairs met once, by chance
     pairs, counts = np.unique(votes, axis=0, return_counts=True)
     best: dict[tuple[int, int], tuple[int, int]] = {}
     shifts = collections.defaultdict(dict)  # type: ignore[var-annotated]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from wakesmith.config import Source
 from wakesmith.data import clips, duplicates, room, sources, splits
 from wakesmith.data.audio_store import AUDIO, CARD, CLIPS, OFFSETS, RECORDINGS
 from wakesmith.data.records import SPLITS, Recording, load_jsonl, save_jsonl
+from wakesmith.data.spool import Spool
 from wakesmith.errors import AudioError, DataError
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
@@ -126,7 +126,7 @@ def _of_sources(settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
 
 
 def _decode_all(folder: Path, settings: Settings, out: Path) -> tuple[list[Decoded], list[dict[str, str]]]:
-    """All that can be used, its sound a map of a file; and what cannot, with the reason."""
+    """All that can be used, its sound and prints maps of files; and what cannot, with the reason."""
     found = list(_found(folder, settings))
     seen = Counter(recording.id for _, recording, _ in found)
     twice = [name for name, count in seen.items() if count > 1]
@@ -135,21 +135,19 @@ def _decode_all(folder: Path, settings: Settings, out: Path) -> tuple[list[Decod
     decoded, quarantine = [], []
     usable: Counter[str] = Counter()
     jobs = [(recording, path, settings.shortest_s, source != SPOKEN) for source, recording, path in found]
-    # Sound waits on the disk, in a file without a name: that of many hours is more than the memory holds.
-    with pool.workers(0) as processes, tempfile.TemporaryFile(dir=out) as spool:
+    sounds, prints = Spool(out, np.int16), Spool(out, duplicates.PRINT)
+    with pool.workers(0) as processes:
         results = track(processes.map(_decode, jobs, chunksize=16), "recordings", total=len(jobs))
         for (source, _, path), result in zip(found, results, strict=True):
             if isinstance(result, str):
                 quarantine.append({"path": str(path), "source": source, "reason": result})
             else:
-                spool.write(result.samples.tobytes())
-                decoded.append(dataclasses.replace(result, samples=EMPTY))
+                sounds.add(result.samples)
+                prints.add(result.prints)
+                decoded.append(dataclasses.replace(result, samples=EMPTY, prints=duplicates.NONE))
                 usable[source] += 1
-        spool.flush()
-        at, sound = 0, np.memmap(spool, np.int16, "r") if decoded else EMPTY
-        for one in decoded:
-            one.samples = sound[at : at + one.recording.n_samples]
-            at += one.recording.n_samples
+    for one, sound, print_ in zip(decoded, sounds.maps(), prints.maps(), strict=True):
+        one.samples, one.prints = sound, print_
     for source in dict.fromkeys(source for source, _, _ in found):
         if not usable[source]:
             reasons = [row["reason"] for row in quarantine if row["source"] == source]
