@@ -119,7 +119,7 @@ def test_a_speaker_becomes_a_folder_and_no_more(tmp_path: Path, speaker: str):
 def test_progress_is_read_from_the_output():
     now = _work.progress(["[1/8] speak", "speak: 10 done in 3 s", "[6/8] train", "train: 300 of 1200, 45 s left"])
 
-    assert (now.number, now.n_steps, now.step, now.left_s) == (6, 8, "train", 45)
+    assert (now.number, now.n_steps, now.step, now.left) == (6, 8, "train", "45 s")
     assert now.share == pytest.approx((5 + 0.25) / 8)
 
 

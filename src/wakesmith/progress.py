@@ -31,6 +31,13 @@ def track(items: Iterable[Item], label: str, total: int | None = None, done: int
     yield from shown(items, label, total, done)
 
 
+def duration(seconds: float) -> str:
+    """As a person counts it: `45 s`, `27 minutes`, `3.5 hours`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def say(text: str) -> None:
     """One line of news for a person."""
     if not _muted:
@@ -58,7 +65,7 @@ def _plain(items: Iterable[Item], label: str, total: int | None, done: int) -> I
         now = time.monotonic()
         if now - shown >= PLAIN_EVERY_S:
             shown = now
-            left = f", {(now - start) / count * (total - done - count):.0f} s left" if total else ""
+            left = f", {duration((now - start) / count * (total - done - count))} left" if total else ""
             say(f"{label}: {done + count} of {total or '?'}{left}")
     if count:
-        say(f"{label}: {done + count} done in {time.monotonic() - start:.0f} s")
+        say(f"{label}: {done + count} done in {duration(time.monotonic() - start)}")

@@ -16,7 +16,7 @@ from wakesmith.run import CONFIG, Run
 
 LOG = "forge.log"
 STEP = re.compile(r"\[(\d+)/(\d+)\] (\w+)")
-COUNT = re.compile(r"(.+): (\d+) of (\d+)(?:, (\d+) s left)?")
+COUNT = re.compile(r"(.+): (\d+) of (\d+)(?:, (.+) left)?")
 LAST_LINES = 12
 
 _started: dict[Path, subprocess.Popen[bytes]] = {}
@@ -32,7 +32,8 @@ class Progress:
     step: str = ""
     part: float = 0.0
     what: str = ""
-    left_s: int | None = None
+    left: str = ""
+    """Time, as the command tells it."""
 
     @property
     def share(self) -> float:
@@ -95,8 +96,8 @@ def progress(said: list[str]) -> Progress:
             now = Progress(int(step[1]), int(step[2]), step[3])
         elif (count := COUNT.fullmatch(line)) and now.n_steps:
             made, whole = int(count[2]), int(count[3])
-            left_s = int(count[4]) if count[4] else None
-            now = Progress(now.number, now.n_steps, now.step, made / max(whole, 1), f"{count[1]}: {made:,} of {whole:,}", left_s)
+            what = f"{count[1]}: {made:,} of {whole:,}"
+            now = Progress(now.number, now.n_steps, now.step, made / max(whole, 1), what, count[4] or "")
     return now
 
 

@@ -136,12 +136,8 @@ def _left(said: list[str]) -> str:
     now = _work.progress(said)
     if not now.n_steps:
         return said[-1] if said else "It begins: the first words take a few seconds."
-    left = f", {_time(now.left_s)} left of this step" if now.left_s is not None else ""
+    left = f", {now.left} left of this step" if now.left else ""
     return f"Step {now.number} of {now.n_steps}: {now.step}. {now.what}{left}"
-
-
-def _time(seconds: int) -> str:
-    return f"{seconds} s" if seconds < 90 else f"{round(seconds / 60)} minutes"
 
 
 def spoken(phrase: str, voice: str, speaker: str, preset: str) -> tuple[int, Any]:
