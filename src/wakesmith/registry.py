@@ -15,6 +15,8 @@ from typing import Any
 from wakesmith.errors import ConfigError
 
 KINDS = ("voices", "importers", "augment", "features", "teachers", "students", "losses", "exporters")
+MOST_NAMED = 30
+"""Of what there is, in a message: a voice has hundreds of speakers."""
 
 
 def names(kind: str) -> list[str]:
@@ -39,7 +41,8 @@ def unknown(what: str, name: str, known: list[str]) -> str:
     """One sentence for a name that is not known, with the nearest that is."""
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{what}: unknown name '{name}'. {hint}There are: {', '.join(known)}."
+    more = f", and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f"{what}: unknown name '{name}'. {hint}There are: {', '.join(known[:MOST_NAMED])}{more}."
 
 
 def build(kind: str, settings: Any, *args: Any, **kwargs: Any) -> Any:

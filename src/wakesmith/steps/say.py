@@ -13,7 +13,7 @@ from wakesmith.rng import rng
 from wakesmith.steps import _recipe
 from wakesmith.steps.speak import in_language
 from wakesmith.text import composed
-from wakesmith.voices._base import Utterance
+from wakesmith.voices._base import Utterance, check_letters
 
 PAUSE_S = 0.5
 
@@ -36,6 +36,7 @@ def run(phrase: str, path: Path, voice: config.PartSettings, speaker: str | None
     """Write `before`, a pause, and the phrase, with half a second of silence on both ends."""
     if path.suffix.lower() not in (".wav", ".flac"):
         raise ConfigError(f"{path}: expected a name that ends in .wav or .flac.")
+    check_letters(phrase)
     made = registry.build("voices", voice)
     speakers = made.speakers()
     if speaker is not None and speaker not in speakers:
