@@ -100,6 +100,18 @@ def test_a_bad_take_is_asked_for_again_with_its_reason(tmp_path, capsys):
     assert names(tmp_path / "ana") == ["001.wav"]
 
 
+def test_nobody_is_asked_to_speak_where_there_is_no_microphone(tmp_path, capsys):
+    def none():
+        raise AudioError("the microphone needs PortAudio")
+        yield
+
+    with pytest.raises(AudioError, match="needs PortAudio"):
+        record(tmp_path / "ana", "hey nova", 1, none())
+
+    assert capsys.readouterr().err == ""
+    assert not (tmp_path / "ana").exists()
+
+
 def test_takes_that_are_refused_in_a_row_end_it_with_the_reason(tmp_path):
     with pytest.raises(AudioError, match=r"in a row .* nothing was heard"):
         record(tmp_path / "ana", "hey nova", 1, Heard(*[np.zeros(N_TAKE, np.float32)] * 5))

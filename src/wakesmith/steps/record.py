@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -40,11 +41,13 @@ def run(folder: Path, phrase: str, speaker: str, count: int, device: str | None)
 
 def record(own: Path, phrase: str, count: int, heard: Iterator[npt.NDArray[np.int16]]) -> None:
     """Fill own/001.wav .. with takes from `heard`, chunks of 16 kHz sound. Every good take is kept as soon as it is made."""
+    missing = [number for number in range(1, count + 1) if not (own / f"{number:03d}.wav").exists()]
+    if missing:  # a microphone that cannot be had is told before anybody is asked to speak
+        heard = itertools.chain([next(heard)], heard)
     own.mkdir(parents=True, exist_ok=True)
-    for number in range(1, count + 1):
-        path = own / f"{number:03d}.wav"
-        if not path.exists():
-            audio.write(path, _good_take(f"[{number}/{count}] '{phrase}', {HOWS[(number - 1) % len(HOWS)]}", heard))
+    for number in missing:
+        prompt = f"[{number}/{count}] '{phrase}', {HOWS[(number - 1) % len(HOWS)]}"
+        audio.write(own / f"{number:03d}.wav", _good_take(prompt, heard))
 
 
 def _good_take(prompt: str, heard: Iterator[npt.NDArray[np.int16]]) -> Samples:
