@@ -17,6 +17,7 @@ from wakesmith.errors import WakesmithError
 
 FORGE_NEEDS = ("train",)
 """Extras without which no wake word can be forged; which voice and which teacher speak and answer is a choice."""
+FOR_DEVELOPERS = ("dev", "fuzz")
 QUICK_GB = 1
 """Disk that the preset quick fills, rounded up."""
 GB = 1 << 30
@@ -132,7 +133,7 @@ def extras() -> dict[str, list[str]]:
 
 def _extras() -> Iterator[Check]:
     for extra, packages in extras().items():
-        if extra == "dev":
+        if extra in FOR_DEVELOPERS:
             continue
         absent = [name for name in packages if not version(name)]
         state: Literal["missing", "optional"] = "missing" if extra in FORGE_NEEDS else "optional"
