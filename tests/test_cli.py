@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests import tone_bundle
 from wakesmith.cli import app, guarded
 from wakesmith.config import read_yaml
 
@@ -137,6 +138,47 @@ def test_presets_are_valid_and_say_what_they_cost():
     for path in _recipe.PRESETS.glob("*.yaml"):
         assert _recipe.load({"phrase": "hey nova"}, preset=path.stem)
         assert "minutes" in path.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(("phrase", "n"), [("a", "1 syllable:"), ("fire", "1 syllable:"), ("bottle", "2 syllables:")])
+def test_a_phrase_that_is_too_short_is_told_before_it_is_forged(capsys, tmp_path, phrase, n):
+    assert guarded(lambda: app([str(word) for word in plan(tmp_path, phrase=phrase)], standalone_mode=False)) == 0
+
+    assert f"'{phrase}' has {n} much of what people say will wake it. Take 3 or more." in capsys.readouterr().out
+
+
+def test_a_phrase_of_three_syllables_is_not_doubted(capsys, tmp_path):
+    assert guarded(lambda: app([str(word) for word in plan(tmp_path)], standalone_mode=False)) == 0
+
+    assert "syllable" not in capsys.readouterr().out
+
+
+def test_a_plan_with_a_folder_that_is_not_there_is_refused(capsys, tmp_path):
+    assert "nowhere" in refused(capsys, *plan(tmp_path, "--recordings", tmp_path / "nowhere"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "forge"])
+def test_a_run_of_another_phrase_is_not_begun_anew(capsys, tmp_path, command):
+    assert guarded(lambda: app([str(word) for word in plan(tmp_path)], standalone_mode=False)) == 0
+
+    told = refused(capsys, command, "computer", "--out", tmp_path / "run")
+
+    assert "is the run of 'hey nova'. Name another folder for 'computer'." in told
+    assert read_yaml(tmp_path / "run" / "config.yaml")["phrase"] == "hey nova"
+    assert guarded(lambda: app([str(word) for word in plan(tmp_path, phrase="Hey  NOVA")], standalone_mode=False)) == 0
+
+
+def test_a_run_folder_in_place_of_its_bundle_names_the_bundle(capsys, tmp_path):
+    bundle = tone_bundle.make(tmp_path / "run" / "bundle", {"hey nova": 1_000})
+
+    assert refused(capsys, "detect", tmp_path / "run", "x.wav").endswith(f"Name the bundle in it: {bundle}")
+
+
+def test_a_file_in_place_of_the_folder_of_runs_is_told(capsys, tmp_path):
+    (tmp_path / "runs").write_text("x")
+
+    assert "is a file. Name the folder that holds the run folders" in refused(capsys, "ui", "--runs", tmp_path / "runs")
 
 
 def test_several_phrases_are_planned_and_refused_where_rounds_would_know_one(tmp_path, capsys):

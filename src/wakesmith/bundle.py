@@ -231,6 +231,8 @@ def load_card(folder: str | Path) -> Card:
     """Read and validate card.json; the model file is not looked at. Raises BundleError."""
     path = Path(folder) / CARD
     if not is_file(path):
+        if is_file(inside := Path(folder) / "bundle" / CARD):
+            raise BundleError(f"{folder}: is a run folder. Name the bundle in it: {inside.parent}")
         raise BundleError(f"{folder}: not a bundle: no {CARD} in it. Name the folder that `wakesmith export` wrote.")
     if path.stat().st_size > MAX_CARD_BYTES:
         raise BundleError(f"{path}: larger than {MAX_CARD_BYTES} bytes, so no card of ours. Export the bundle again.")

@@ -67,15 +67,16 @@ def forge(recipe: Any, folder: Path, json: bool) -> None:
 
 @_phrase_command
 def plan(recipe: Any, folder: Path, json: bool) -> None:
-    """Write the run folder's config.yaml and stop, to read it or to run the steps one by one."""
-    from wakesmith.steps import _cost, _recipe
+    """Say how long it will take, write the settings, and stop. The steps can then be run one by one."""
+    from wakesmith.steps import _cost, _recipe, speak
     from wakesmith.steps import forge as step
 
     step.plan(recipe, folder)
     steps, config = _recipe.road(recipe), folder / "config.yaml"
     found = {"run": str(folder), "config": str(config), "steps": steps, "settings": recipe.model_dump(mode="json")}
-    found["minutes"] = _cost.minutes(recipe)
-    answer(json, found, lambda: f"{config}: written. {_cost.told(recipe)}\nNext: wakesmith {steps[0]} {folder}")
+    found["minutes"], found["doubts"] = _cost.minutes(recipe), speak.doubts(recipe)
+    end = f"Next: the same command with forge, or step by step: wakesmith {steps[0]} {folder}"
+    answer(json, found, lambda: "\n".join([f"{config}: written. {_cost.told(recipe)}", *found["doubts"], end]))
 
 
 def _step_command(name: str, text: str) -> None:
@@ -128,7 +129,7 @@ for _name, _text in {
     "speak": "Voices say the phrase, near misses and sentences.",
     "prepare": "Recordings become 16 kHz mono clips in train, dev and test.",
     "views": "Augmented hearings of each clip, drawn by clip, view and seed.",
-    "teach": "Train the head of the teacher, calibrate it, and put it to the gate.",
+    "teach": "Train the teacher's head, calibrate it, and put it to the gate.",
     "label": "The teacher answers every view once.",
     "train": "The student learns from labels and the teacher's answers.",
     "export": "The student becomes a bundle: one ONNX file and its card.",
@@ -149,7 +150,7 @@ def compare(
     set_: Set = None,
     json: Json = False,
 ) -> None:
-    """The same student with and without each teacher: same views, same steps, several seeds, one table."""
+    """The same student with and without each teacher. Same views, same steps, several seeds, one table."""
     from wakesmith import tables
     from wakesmith.config import read_yaml, teacher_named
     from wakesmith.steps import _compare
@@ -179,7 +180,7 @@ def sweep(
     set_: Set = None,
     json: Json = False,
 ) -> None:
-    """Which settings of student and training miss least on dev, within limits. Started again, or elsewhere too, it goes on."""
+    """Search the settings that miss least on dev, within limits. Started again, or elsewhere too, it goes on."""
     from wakesmith import tables
     from wakesmith.config import read_yaml
     from wakesmith.steps import _space

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wakesmith import progress, ranks
-from wakesmith.config import to_yaml
-from wakesmith.errors import WakesmithError
+from wakesmith.config import read_yaml, to_yaml
+from wakesmith.data import classes
+from wakesmith.errors import ConfigError, WakesmithError
 from wakesmith.progress import say
 from wakesmith.run import CONFIG, Run, write_text
 from wakesmith.steps import _recipe, _rounds, _targets, export, prepare
@@ -45,6 +46,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
 
 def plan(recipe: Recipe, folder: Path) -> Run:
     """Write the recipe into the run folder."""
+    prepare.check_sources(recipe.data)
     place = Run.open(folder)
     with place.alone():
         _plan(recipe, place)
@@ -54,7 +56,20 @@ def plan(recipe: Recipe, folder: Path) -> Run:
 def _plan(recipe: Recipe, place: Run) -> None:
     if not ranks.is_first():
         return
+    _check_phrases(recipe, place.folder)
     write_text(place.folder / CONFIG, to_yaml(recipe))
+
+
+def _check_phrases(recipe: Recipe, folder: Path) -> None:
+    """A run of other phrases is not forged anew in its place: hours of work may lie there."""
+    if not (folder / CONFIG).exists():
+        return
+    there = read_yaml(folder / CONFIG).get("phrase", "")
+    phrases = [there] if isinstance(there, str) else there
+    if {classes.plain(one) for one in phrases} != {classes.plain(one) for one in recipe.phrases}:
+        raise ConfigError(
+            f"{folder}: is the run of '{', '.join(phrases)}'. Name another folder for '{', '.join(recipe.phrases)}'."
+        )
 
 
 @contextlib.contextmanager

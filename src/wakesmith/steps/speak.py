@@ -25,10 +25,12 @@ from wakesmith.errors import ConfigError
 from wakesmith.rng import rng
 from wakesmith.voices import _texts
 from wakesmith.voices._base import Shares, Utterance, Voice, check_letters
-from wakesmith.voices._near_misses import near_misses
+from wakesmith.voices._near_misses import n_syllables, near_misses
 
 CHUNK = 32
 LABELS_MADE = ("wake", "near_miss", "speech")
+FEWEST_SYLLABLES = 3
+"""Of a phrase that little else sounds like."""
 WORDS_SHARE, MOST_WORDS = 2 / 3, 9
 """Of other speech: how much of it is words in any order, and how many in a row."""
 
@@ -82,6 +84,8 @@ def run(recipe: Any, folder: Path) -> Path:
     for phrase in recipe.phrases:
         check_letters(phrase)
     settings: Settings = recipe.speak
+    for doubt in doubts(recipe):
+        progress.say(f"speak: {doubt}")
     voices = [in_language(voice, recipe.language) for voice in settings.voices]
     items = plan(settings, voices, recipe.phrases, recipe.language, recipe.seed)
     out = folder / "speak"
@@ -97,6 +101,16 @@ def run(recipe: Any, folder: Path) -> Path:
         pass
     save_jsonl(out / "recordings.jsonl", [recording for mark in chunks for recording in load_jsonl(mark, Recording)])
     return out
+
+
+def doubts(recipe: Any) -> list[str]:
+    """What speaks against its phrases, a sentence each; of a language that is not spoken here nothing is known."""
+    found = []
+    for phrase in recipe.phrases if recipe.speak.n_near_miss else []:
+        if (n := n_syllables(phrase, recipe.language)) < FEWEST_SYLLABLES:
+            many = "syllable" if n == 1 else "syllables"
+            found.append(f"'{phrase}' has {n} {many}: much of what people say will wake it. Take {FEWEST_SYLLABLES} or more.")
+    return found
 
 
 def in_language(voice: config.PartSettings, language: str) -> config.PartSettings:

@@ -71,6 +71,12 @@ def candidates(phrase: str, language: str, word_list: list[str], phonemes: bool 
     return found or {"other words": [Utterance(word, "", "other words") for word in word_list]}
 
 
+def n_syllables(phrase: str, language: str) -> int:
+    """As espeak says it, a vowel each. Raises ConfigError without espeak."""
+    vowels = _sounds(language, [phrase]).vowels
+    return sum(sound in vowels for sound in _flat(_espeak.library().phonemes(phrase, language)))
+
+
 def bare(sound: str) -> str:
     """A sound without its stress mark."""
     return sound.lstrip(STRESS)

@@ -9,7 +9,6 @@ from typing import Any
 
 from wakesmith import config, text
 from wakesmith.errors import ConfigError
-from wakesmith.run import CONFIG
 from wakesmith.steps import _recipe, forge, record
 from wakesmith.steps._options import recipe_from
 from wakesmith.web import _runs, _work
@@ -42,10 +41,6 @@ def planned(runs: Path, name: str, recipe: _recipe.Recipe) -> Path:
     place = _runs.below(runs, name)
     if _work.at_work(place):
         raise ConfigError(f"{place}: a forge is at work here. Wait for it, press Stop, or give the run another name.")
-    if (place / CONFIG).exists():
-        told = _recipe.load(config.read_yaml(place / CONFIG))
-        if told.phrases != recipe.phrases:
-            raise ConfigError(f"{place}: is the run of '{', '.join(told.phrases)}'. Give this one another name.")
     return forge.plan(recipe, place).folder
 
 

@@ -12,7 +12,7 @@ import gradio as gr
 from wakesmith import audio, config
 from wakesmith.errors import ConfigError
 from wakesmith.report.page import html_table
-from wakesmith.steps import _cost, _recipe, record, say
+from wakesmith.steps import _cost, _recipe, record, say, speak
 from wakesmith.web import _fields, _looks, _plan, _runs, _work
 from wakesmith.web._told import told
 
@@ -82,7 +82,9 @@ def remade(*fields: str) -> tuple[str, str, str]:
 
 
 def _costs(recipe: _recipe.Recipe) -> str:
-    return _looks.framed(f"<p class=soft>{html.escape(_cost.told(recipe))}</p>")
+    """Time, and what speaks against the phrase."""
+    doubts = "".join(_looks.message(doubt) for doubt in speak.doubts(recipe))
+    return _looks.framed(f"<p class=soft>{html.escape(_cost.told(recipe))}</p>") + doubts
 
 
 def begin(runs: Path, name: str, made: str, recipe: str, *fields: str) -> tuple[Any, ...]:

@@ -21,6 +21,8 @@ QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 def run(runs: Path, host: str, port: int, token: str | None) -> None:
     """Serve until Ctrl-C; the address is printed. Raises ConfigError for an address that cannot be had, or without gradio."""
+    if runs.exists() and not runs.is_dir():
+        raise ConfigError(f"--runs {runs}: is a file. Name the folder that holds the run folders, or a new one.")
     token = token_for(host, token)
     os.environ.update(QUIET)
     with tempfile.TemporaryDirectory(prefix="wakesmith-ui-") as uploads:
