@@ -82,6 +82,19 @@ def test_progress_that_nobody_watches_is_whole_lines(capsys):
     assert (told.out, told.err) == ("", "views: 2 done in 0 s\n")
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(0.2, "0 s"), (45, "45 s"), (3968, "66 minutes"), (9_000, "2.5 hours")])
+def test_long_times_are_told_as_people_count_them(seconds: float, told: str):
+    assert progress.duration(seconds) == told
+
+
+def test_the_list_of_commands_is_whole_on_80_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    app(["--help"], standalone_mode=False)
+
+    _, commands = capsys.readouterr().out.split("Commands:")
+    assert [line for line in commands.splitlines() if line.endswith("...")] == []
+
+
 def test_commands_about_a_bundle_and_parts_speak_json(capsys, bundle: Path, takes: Path, tmp_path: Path):
     _, detections = printed(capsys, "detect", bundle, takes / "tone.wav", "--json")
     _, card = printed(capsys, "card", bundle, "--json")

@@ -17,7 +17,7 @@ def mine(
     set_: Set = None,
     json: Json = False,
 ) -> None:
-    """The bundle listens to train and dev; what nearly wakes it is learned, and a new bundle made. Test is never heard for it."""
+    """Learn what nearly wakes it in train and dev; make a new bundle. Test is never heard for it."""
     from wakesmith.steps import mine as step
 
     made = step.run(recipe_of(run, set_), run, rounds)
@@ -34,7 +34,7 @@ def learn(
     set_: Set = None,
     json: Json = False,
 ) -> None:
-    """Your own recordings of false wakes and misses, checked by the teacher, make a new bundle from the run's cache."""
+    """Learn your own recordings of false wakes and misses. Checked by the teacher, they make a new bundle."""
     from wakesmith.steps import learn as step
 
     told = step.run(recipe_of(step.run_of(bundle), set_), bundle, false_wakes, misses, trust)
@@ -47,7 +47,7 @@ def rerun(
     out: Annotated[Path | None, typer.Option(help="The folder for the new run. Default: RUN-rerun.")] = None,
     json: Json = False,
 ) -> None:
-    """Make a run anew from its own configuration, and compare: same seed, same machine, same bundle. 1: something differs."""
+    """Make a run anew from its own configuration, and compare. Same seed, same machine, same bundle. 1: something differs."""
     from wakesmith import tables
     from wakesmith.steps import rerun as step
 
@@ -65,7 +65,7 @@ def detect(
     threshold: Annotated[float | None, typer.Option(help="Instead of the one in the card.", min=0.0, max=1.0)] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Where the wake word is heard in sound files; which one, when the bundle hears several."""
+    """Where the wake word is heard in sound files. Which one, when the bundle hears several."""
     import json as encoder
 
     import numpy as np
@@ -157,7 +157,7 @@ def parts(
     kind: Annotated[str | None, typer.Argument(help="voices, importers, augment, features, teachers, ...")] = None,
     json: Json = False,
 ) -> None:
-    """The parts there are, by kind; of students also what they cost and how long they wait."""
+    """The parts there are, by kind. Of students also what they cost and how long they wait."""
     from dataclasses import asdict
 
     from wakesmith import registry, tables

@@ -9,7 +9,7 @@ from wakesmith.cli._app import Json, answer, app
 
 @app.command()
 def doctor(json: Json = False) -> None:
-    """What this machine has for wakesmith, what is missing, and the command that brings it; 1: forge cannot run here."""
+    """What this machine has, what is missing, and the command for it. 1: forge cannot run here."""
     from dataclasses import asdict
 
     from wakesmith import tables

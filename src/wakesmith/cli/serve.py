@@ -19,7 +19,7 @@ def serve(
     clients: Annotated[int, typer.Option(min=1, help="At most so many at once; a further one is told so.")] = 200,
     idle_s: Annotated[float, typer.Option(min=1, help="A client that sends nothing for so many seconds is let go.")] = 3600,
 ) -> None:
-    """Serve wake words over the Wyoming protocol, as Home Assistant and its satellites use it, until Ctrl-C."""
+    """Serve wake words to Home Assistant and its satellites. Over the Wyoming protocol, until Ctrl-C."""
     from wakesmith.steps import serve as step
 
     step.run(bundles, host, port, zeroconf, clients, idle_s)
@@ -30,7 +30,7 @@ def card(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
     json: Annotated[bool, typer.Option("--json", help="card.json, with sizes and whether commercial use is allowed.")] = False,
 ) -> None:
-    """What a bundle is, how well it hears, what it learned from and under which licences."""
+    """How well a bundle hears, what it learned from, which licences."""
     from wakesmith import bundle as bundles
     from wakesmith.report import card as model_card
 

@@ -17,7 +17,7 @@ def ui(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 7860,
     token: Annotated[str | None, typer.Option(help="What a browser must know. Default: one is made, when it is needed.")] = None,
 ) -> None:
-    """Forge, watch, judge and try wake words in the browser, until Ctrl-C. Nothing leaves this machine."""
+    """Forge, watch, judge and try wake words in the browser. Until Ctrl-C; nothing leaves this machine."""
     from wakesmith.web import serve
 
     serve.run(runs, host, port, token)
