@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import save_file
 
 from tests import tflite_parts as parts
-from wakesmith import audio, bundle, load_bundle
+from wakesmith import audio, bundle, config, load_bundle
 from wakesmith.data import audio_store
 from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import BundleError, ConfigError
@@ -64,6 +64,24 @@ def test_a_front_end_that_runs_inside_of_models_alone_is_refused_before_training
 def test_a_student_that_tflite_cannot_tell_is_refused_before_training():
     with pytest.raises(BundleError, match="Take the student mixednet"):
         _targets.check(recipe("tflite", student="ds_cnn"))
+
+
+def test_a_target_that_cannot_be_made_leaves_the_bundle_and_the_settings(tmp_path: Path):
+    plain = {"features": "log_mel", "student": "ds_cnn"}
+    made = recipe("onnx", **plain)
+    place = forge.plan(made, tmp_path / "run")
+    for step in ("train", "export"):
+        folder = place.folder / _recipe.FOLDERS.get(step, step)
+        folder.mkdir()
+        place.finish(folder.name, _recipe.fingerprint(made, step), 1.0)
+    (place.folder / "bundle" / "model.onnx").write_bytes(b"a model")
+
+    for target, told in (("esphome", "hear with the front-end micro"), ("openwakeword", "hears no speech embeddings")):
+        with pytest.raises((ConfigError, BundleError), match=f"{told}.* Forge another run: --set features="):
+            forge.one(recipe("onnx", target, **plain), place.folder, "export")
+
+    assert (place.folder / "bundle" / "model.onnx").read_bytes() == b"a model"
+    assert config.read_yaml(place.folder / "config.yaml")["export"] == made.model_dump()["export"]
 
 
 def prepared(folder: Path) -> None:

@@ -103,7 +103,10 @@ def check_budget(features: PartSettings, student: PartSettings, n_phrases: int, 
     n_frames: of a view. Weights change nothing of it, so an untrained student is exported and measured.
     """
     if features.name != FEATURES:
-        raise ConfigError(f"features.name: ESPHome devices hear with the front-end {FEATURES}, not {features.name}. Set it.")
+        raise ConfigError(
+            f"features.name: ESPHome devices hear with the front-end {FEATURES}, not {features.name}. "
+            f"Forge another run: --set features={FEATURES} --set student=mixednet"
+        )
     tflite.check_phrases(n_phrases)
     network = _as_if_trained(student, n_frames)
     drawn = np.random.default_rng(0).uniform(0.0, HIGHEST, (tflite.ENOUGH_FRAMES, N_BINS))

@@ -90,7 +90,7 @@ def _check(name: str, is_head: bool, n_phrases: int) -> None:
     if not is_head:
         raise BundleError(
             f"openwakeword: {name} hears no speech embeddings, which is all that openWakeWord gives. "
-            "Take features.name speech_embedding and student.name speech_embedding_head."
+            "Forge another run: --set features=speech_embedding --set student=speech_embedding_head"
         )
     if n_phrases > 1:
         raise BundleError(

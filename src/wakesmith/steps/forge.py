@@ -88,7 +88,7 @@ def one(recipe: Recipe, folder: Path, step: str) -> Path:
     """A single step; the ones that it reads from must be whole."""
     place = Run.open(folder)
     check_whole(recipe, place, _recipe.needs(recipe, step), step)
-    if step == "train":
+    if step in ("train", "export"):  # before the settings are written, and the bundle that is there makes room
         _targets.check(recipe)
     with _alone(folder) as place:
         _plan(recipe, place)
