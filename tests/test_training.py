@@ -56,8 +56,8 @@ def trainer(
     folder.mkdir(exist_ok=True)
     clips = list(range(N_CLIPS))
     sampler = BalancedSampler(labels, N_VIEWS, max(N_CLIPS, batch), [1.0] * 4, seed=5, unlabelled_share=0.5)
-    rows, dev = Rows(frames, labels, clips, N_VIEWS, store, mixed=True), Rows(frames, labels, clips, 1, None)
-    learner = Learner(student, built, Perturbation(0.1, 1.5, 0.4, mix=0.5))
+    rows, dev = Rows(frames, labels, clips, N_VIEWS, store), Rows(frames, labels, clips, 1, None)
+    learner = Learner(student, built, Perturbation(0.1, 1.5, 0.4))
     return kind(
         learner, arguments, rows, dev, sampler, 0.9, folder / "metrics.jsonl", dev_metrics, micro_batch=micro_batch, **options
     )

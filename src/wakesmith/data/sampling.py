@@ -17,7 +17,7 @@ from wakesmith.data.classes import NO_CLASS
 from wakesmith.errors import DataError
 from wakesmith.rng import rng
 
-N_CHANCES = 11
+N_CHANCES = 8
 MOST_OFTEN = 8
 """So many times as often as by its number a clip is heard at most, where a share is asked for it."""
 

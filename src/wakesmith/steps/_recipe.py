@@ -70,9 +70,9 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _heard_alike(self) -> Recipe:
         suits.check(self.features.name, self.student.name)
-        bands = {key: getattr(self.train, key) for key in ("band_stretch", "band_shift", "band_gain", "band_mix")}
+        bands = {key: getattr(self.train, key) for key in ("band_stretch", "band_shift", "band_gain")}
         if suits.gives(self.features.name) != "bands" and any(bands.values()):
-            zeros = " ".join(f"--set train.{key}=0" for key, value in bands.items() if value)
+            zeros = " ".join(f"--set train.{key}=0" for key in bands)
             raise ValueError(f"features {self.features.name} have no bands that training could move: {zeros}")
         return self
 

@@ -59,8 +59,6 @@ class Settings(config.Settings):
     """Widest shift of it, in bands."""
     band_gain: float = Field(default=0.4, ge=0)
     """Widest colouring, in units of the features: other microphones."""
-    band_mix: float = Field(default=0.0, ge=0, le=1)
-    """Share of the rows whose bands take over level and spread of another row's, in part: other microphones and rooms."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Of the running mean of the weights, which is what ships; 0: the last weights."""
     evaluations: int = Field(default=5, ge=1)
@@ -181,7 +179,7 @@ def _trainer(
     out = Path(arguments.output_dir).parent
     given = (
         _learner(recipe, frames, teacher_size, distil, start_from), arguments,
-        Rows(frames, labels, train_clips, n_views, answered, settings.band_mix > 0), Rows(frames, labels, dev_clips, 1, None),
+        Rows(frames, labels, train_clips, n_views, answered), Rows(frames, labels, dev_clips, 1, None),
         sampler, settings.ema_decay, out / "metrics.jsonl", functools.partial(dev_metrics, n_phrases=n_phrases),
     )  # fmt: skip
     if not distil:
@@ -204,7 +202,7 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
         for loss in recipe.losses
         if distil or not registry.load("losses", loss.name).NEEDS_TEACHER
     ]
-    perturb = Perturbation(*(getattr(recipe.train, key) for key in ("band_stretch", "band_shift", "band_gain", "band_mix")))
+    perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
     learner = Learner(student, losses, perturb)
     return learner if start_from is None else _taken_up(learner, start_from)
 

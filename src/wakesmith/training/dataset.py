@@ -18,23 +18,15 @@ from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.augment.shift import VIEW_SAMPLES
 from wakesmith.data.joined import Answered, Joined
 from wakesmith.data.sampling import Row
-from wakesmith.training.perturb import style
-
-READ_ROWS = 4096
 
 
 class Rows(Dataset[Any]):
-    """frames: (n_clips, K, T, F); labels: (n_clips,); clips: the numbers of the clips that take part, in order.
-
-    `mixed`: with each row comes the style of another, by chance any of them.
-    """
+    """frames: (n_clips, K, T, F); labels: (n_clips,); clips: the numbers of the clips that take part, in order."""
 
     def __init__(
-        self, frames: np.ndarray | Joined, labels: np.ndarray, clips: list[int], n_views: int, answered: Answered | None,
-        mixed: bool = False,
+        self, frames: np.ndarray | Joined, labels: np.ndarray, clips: list[int], n_views: int, answered: Answered | None
     ) -> None:  # fmt: skip
         self.frames, self.labels, self.clips, self.n_views, self.answered = frames, labels, np.array(clips), n_views, answered
-        self.styles = self._styles() if mixed else None
 
     def __len__(self) -> int:
         return len(self.clips) * self.n_views
@@ -43,27 +35,15 @@ class Rows(Dataset[Any]):
         return int(self.clips[number // self.n_views])
 
     def __getitems__(self, rows: Sequence[Row | int]) -> dict[str, Tensor]:
-        """One batch: features (B, T, F), labels (B,), row (B,), teacher_*; chances (B, n) where the sampler gave them, and others
-        (B, 2, F) where bands are mixed."""
+        """One batch: features (B, T, F), labels (B,), row (B,), chances (B, n) where the sampler gave them, teacher_*."""
         numbers = np.array([row.number if isinstance(row, Row) else row for row in rows])
         clips, views = self.clips[numbers // self.n_views], numbers % self.n_views
         batch = {"features": self.frames[clips, views].astype(np.float32), "labels": self.labels[clips], "row": numbers}
         if isinstance(rows[0], Row):
             batch["chances"] = np.stack([row.chances for row in rows if isinstance(row, Row)])
-            if self.styles is not None:
-                batch["others"] = self.styles[(batch["chances"][:, -3] * len(self)).astype(np.int64)].astype(np.float32)
         if self.answered is not None:
             batch |= self.answered.batch(clips, views)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
-
-    def _styles(self) -> np.ndarray:
-        """(n_rows, 2, F) of all rows."""
-        styles = np.empty((len(self), 2, self.frames.shape[3]), np.float16)
-        for start in range(0, len(self), READ_ROWS):
-            numbers = np.arange(start, min(len(self), start + READ_ROWS))
-            frames = self.frames[self.clips[numbers // self.n_views], numbers % self.n_views].astype(np.float32)
-            styles[numbers] = style(torch.from_numpy(frames)).numpy()
-        return styles
 
     def __getitem__(self, row: Row | int) -> dict[str, Tensor]:
         return self.__getitems__([row])

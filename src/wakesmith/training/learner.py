@@ -9,7 +9,7 @@ from wakesmith.training.perturb import Perturbation
 
 
 class Learner(nn.Module):
-    """features (B, T, F), chances (B, n), others (B, 2, F) -> {logits (B, C), embedding (B, D)}; perturbed in training only.
+    """features (B, T, F), chances (B, n) -> {logits (B, C), embedding (B, D)}; perturbed in training only.
 
     Where a loss asks for it, middle (B, D', T') in training too.
     """
@@ -21,11 +21,9 @@ class Learner(nn.Module):
     def parts(self) -> list[Loss]:
         return [part for part in self.losses if isinstance(part, Loss)]
 
-    def forward(
-        self, features: Tensor, chances: Tensor | None = None, others: Tensor | None = None
-    ) -> dict[str, Tensor]:  # fmt: skip
+    def forward(self, features: Tensor, chances: Tensor | None = None) -> dict[str, Tensor]:
         if self.training and self.perturb is not None and chances is not None:
-            features = self.perturb(features, chances, others)
+            features = self.perturb(features, chances)
         if self.training and any(part.needs_middle for part in self.parts()):
             return dict(zip(("logits", "embedding", "middle"), self.student.look(features), strict=True))  # type: ignore[operator]
         logits, embedding = self.student(features)

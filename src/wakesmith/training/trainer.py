@@ -1,8 +1,7 @@
 """`Trainer`: transformers' Trainer for a student, with class balance, averaged weights (EMA) and metrics as JSON lines.
 
-A batch is {features (B, T, F), labels (B,), row (B,), chances (B, n)}, and {others (B, 2, F)} where bands are mixed. It is the
-effective one: it is cut into micro-batches here, and every loss is a sum over its rows divided by the rows of the whole batch in
-all processes: their number changes nothing.
+A batch is {features (B, T, F), labels (B,), row (B,), chances (B, n)}. It is the effective one: it is cut into micro-batches
+here, and every loss is a sum over its rows divided by the rows of the whole batch in all processes: their number changes nothing.
 """
 
 from __future__ import annotations
@@ -154,7 +153,7 @@ class Trainer(transformers.Trainer):
         say(f"train: memory ran out with {now} rows at once; going on with {smaller}, which changes no result")
 
     def compute_loss(self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        outputs = model(inputs["features"], inputs.get("chances"), inputs.get("others"))
+        outputs = model(inputs["features"], inputs.get("chances"))
         if not self.learner.training:
             self.counts = {"labelled": max(1, int((inputs["labels"] >= 0).sum()))}
             loss = self.hard(outputs, inputs)  # the dev loss is told without the teacher
