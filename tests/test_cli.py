@@ -175,6 +175,26 @@ def test_a_run_folder_in_place_of_its_bundle_names_the_bundle(capsys, tmp_path):
     assert refused(capsys, "detect", tmp_path / "run", "x.wav").endswith(f"Name the bundle in it: {bundle}")
 
 
+def test_a_folder_of_sounds_is_heard_file_by_file(capsys, tmp_path):
+    bundle = tone_bundle.make(tmp_path / "bundle", {"hey nova": 1_000})
+    (tmp_path / "wakes" / "deeper").mkdir(parents=True)
+    for path in (tmp_path / "wakes" / "b.wav", tmp_path / "wakes" / "deeper" / "a.flac"):
+        soundfile.write(path, tone_bundle.tone(1_000, 0.5, 0.6, 2.0), 16_000)
+    (tmp_path / "empty").mkdir()
+
+    assert guarded(lambda: app(["detect", str(bundle), str(tmp_path / "wakes")], standalone_mode=False)) == 0
+    assert capsys.readouterr().out.count("1 detection") == 2
+    assert "no sound file here (.flac" in refused(capsys, "detect", bundle, tmp_path / "empty")
+
+
+def test_it_does_not_say_that_it_listens_without_a_microphone(capsys, tmp_path):
+    bundle = tone_bundle.make(tmp_path / "bundle", {"hey nova": 1_000})
+
+    told = refused(capsys, "listen", bundle, "--device", "no microphone is called so")
+    assert "microphone" in told
+    assert "listening for" not in told
+
+
 def test_a_file_in_place_of_the_folder_of_runs_is_told(capsys, tmp_path):
     (tmp_path / "runs").write_text("x")
 

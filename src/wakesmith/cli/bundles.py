@@ -61,7 +61,7 @@ def rerun(
 @app.command()
 def detect(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.")],
-    files: Annotated[list[Path], typer.Argument(help="Sound files.")],
+    files: Annotated[list[Path], typer.Argument(help="Sound files, and folders of them.")],
     threshold: Annotated[float | None, typer.Option(help="Instead of the one in the card.", min=0.0, max=1.0)] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
@@ -71,10 +71,11 @@ def detect(
     import numpy as np
 
     from wakesmith import audio
+    from wakesmith.importers.wav_folders import sound_files
     from wakesmith.runtime.detector import Detector
 
     detector = Detector.load(bundle, threshold)
-    for path in files:
+    for path in [one for given in files for one in (sound_files(given) if given.is_dir() else [given])]:
         detector.reset()
         # A word is decided on shortly after its end: half a second of silence follows the file.
         found = detector.process(np.concatenate([audio.read(path), np.zeros(audio.SAMPLE_RATE_HZ // 2, np.float32)]))

@@ -18,6 +18,15 @@ from wakesmith.importers._base import Found, check_found, check_label, check_lab
 ENDINGS = frozenset((".wav", ".flac", ".ogg", ".opus", ".mp3"))
 
 
+def sound_files(folder: Path) -> list[Path]:
+    """All below a folder, in order of their names. Raises DataError where there is none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    if not found:
+        told = ", ".join(sorted(ENDINGS))
+        raise DataError(f"{folder}: no sound file here ({told}). Name the folder that holds the recordings.")
+    return found
+
+
 class Config(PartSettings):
     name: str = "wav_folders"
     path: str

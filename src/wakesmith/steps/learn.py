@@ -18,7 +18,7 @@ from pydantic import Field
 from wakesmith import audio, config
 from wakesmith.data.records import LABELS, Clip, Recording
 from wakesmith.errors import AudioError, BundleError, DataError
-from wakesmith.importers.wav_folders import ENDINGS
+from wakesmith.importers.wav_folders import sound_files
 from wakesmith.progress import say, track
 from wakesmith.text import printable
 
@@ -130,12 +130,7 @@ def _files(false_wakes: Path | None, misses: Path | None) -> Iterator[tuple[Path
     if not given:
         raise DataError("learn: nothing to learn from. Give --false-wakes FOLDER, --misses FOLDER or both.")
     for folder, kind in given:
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
-        if not found:
-            raise DataError(
-                f"{folder}: no sound file here ({', '.join(sorted(ENDINGS))}). Name the folder that holds the recordings."
-            )
-        yield from ((path, kind) for path in found)
+        yield from ((path, kind) for path in sound_files(folder))
 
 
 def read(path: Path, kind: str) -> Given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -19,8 +20,10 @@ def run(bundles: Sequence[Path], device: str | None, threshold: float | None, as
     from wakesmith.runtime import Detectors, microphone
 
     detectors = Detectors.load(bundles, threshold)
+    heard = microphone.chunks(device)
+    first = next(heard)  # a microphone that cannot be had is told before anybody speaks
     say(f"listening for {' and '.join(map(repr, detectors.phrases))} (Ctrl-C ends)")
-    for samples in microphone.chunks(device):
+    for samples in itertools.chain([first], heard):
         for hit in detectors.process(samples):
             print(_line(hit, as_json), flush=True)
 
