@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo      environment, then a wake word forged, tested and heard (about 5 minutes after installation)"
+	@echo "make demo      environment, then a wake word forged, tested and heard (about 4 minutes after installation)"
 	@echo "make test      quick tests"
 	@echo "make test-all  with the slow tier: end-to-end and real data"
 	@echo "make check     format, lint, types, quick tests"

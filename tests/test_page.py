@@ -180,7 +180,7 @@ def test_the_training_is_watched(page: Any):
     tab(page, "Watch")
     page.locator("#look-again").click()
 
-    for text in ("step 120 of 120", "CrossEntropy", "KnowledgeDistillation", "Agreement with the teacher", "Dropped rows"):
+    for text in ("step 120 of 120", "Cross entropy", "Knowledge distillation", "Agreement with the teacher", "Dropped rows"):
         says(page, "#curves", text)
     says(page, "#teacher-card", "The gate is off")
 

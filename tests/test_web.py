@@ -1,6 +1,7 @@
 """The page without a browser: runs by name, recipes from fields, work by its output, curves, what a bundle hears, the guard."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -136,7 +137,17 @@ def test_progress_is_read_from_the_output():
     ],
 )
 def test_the_end_is_read_from_the_output(tmp_path: Path, said: list[str], word: str):
-    assert _work.ended(tmp_path, said)[0] == word
+    assert _work.ended(run(tmp_path), said)[0] == word
+
+
+def test_a_run_with_a_damaged_configuration_is_not_called_planned(tmp_path: Path):
+    place = run(tmp_path)
+    (place / "config.yaml").write_text("phrase: [hey nova\n")
+
+    word, told = _work.ended(place, [])
+
+    assert word == "failed"
+    assert "config.yaml: not readable as YAML" in told
 
 
 @pytest.mark.slow
@@ -189,8 +200,8 @@ def test_the_curves_show_every_term_of_the_log():
     page = _curves.drawn([*log, {"step": 20, "eval_loss": 0.3, "eval_frr": 0.2}], 100)
 
     for word in (
-        "KnowledgeDistillation: 1", "CrossEntropy: 0.5", "Agreement with the teacher: 0.9", "Teacher&#x27;s entropy: 0.1",
-        "Dropped rows: 2", "hard 0.4", "Embedding 0.6", "Throughput: 1,234", "Loss on dev: 0.3", "Missed on dev: 0.2",
+        "Knowledge distillation: 1", "Cross entropy: 0.5", "Agreement with the teacher: 0.9", "Teacher&#x27;s entropy: 0.1",
+        "Dropped rows: 2", "labels 0.4", "embedding 0.6", "Throughput: 1,234", "Loss on dev: 0.3", "Missed on dev: 0.2",
     ):  # fmt: skip
         assert word in page, word
 
@@ -223,6 +234,22 @@ def test_the_cost_grows_with_the_work():
 
     assert _cost.minutes(long)["train"] > 5 * _cost.minutes(quick)["train"]
     assert "teach" not in _cost.minutes(_recipe.load({"phrase": "hey nova", "train": {"distil": False}}))
+
+
+def test_the_documents_and_the_estimate_name_the_same_minutes():
+    root = Path(__file__).parents[1]
+    readme, options = (root / "README.md").read_text(), (root / "src/wakesmith/cli/_app.py").read_text()
+    told = {
+        "quick": [re.search(r"preset quick: about (\d+) minutes", readme), re.search(r"quick \((\d+) minutes\)", options)],
+        "standard": [
+            re.search(r"--preset standard +# about (\d+) minutes", readme),
+            re.search(r"standard \((\d+) minutes", options),
+        ],
+    }
+
+    for preset, found in told.items():
+        estimate = sum(_cost.minutes(_recipe.load({"phrase": "hey nova"}, preset=preset)).values())
+        assert [int(one[1]) for one in found if one] == [pytest.approx(estimate, rel=0.1)] * 2
 
 
 def asked(token: str | None, path: str = "/", **headers: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as escape
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -97,7 +98,7 @@ def trade_off(curves: list[Curve], marks: Iterable[Mark] = ()) -> str:
     note = f"A curve begins at one event in all its hours (an hour: {least}); lower rates cannot be seen with this audio. "
     note += "The shade is the 95 % interval of the misses" + ("; a cross is an operating point with both." if marks else ".")
     title = "Misses over false accepts per hour"
-    svg = f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{title}'>{''.join(parts)}</svg>"
+    svg = f"<svg class=curves viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{title}'>{''.join(parts)}</svg>"
     keys = legend([(one.name, one.colour) for one, _ in drawn], [(mark.name, mark.colour) for mark in marks])
     return f"{keys}{svg}<p class=soft>{escape.escape(note)}</p>"
 
@@ -118,6 +119,12 @@ def _upright(x: float, text: str) -> str:
     return f"{line}<text x='{x:.1f}' y='{foot + 18}' text-anchor=middle>{text}</text>"
 
 
+def term_name(key: str) -> str:
+    """A key of the training's log as words: `loss/KnowledgeDistillation` -> `knowledge distillation`."""
+    name = key.rpartition("/")[2]
+    return {"eval_loss": "loss on dev", "hard": "labels"}.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
 def training(rows: list[dict[str, Any]]) -> str:
     """Every loss term over the steps, each on its own scale from 0 to its highest."""
     names = sorted({key for row in rows for key in row if key.startswith("loss/") or key == "eval_loss"})
@@ -125,14 +132,14 @@ def training(rows: list[dict[str, Any]]) -> str:
     if not names or not steps:
         return "<p>No log.</p>"
     shown = [_term(name, [(row["step"], row[name]) for row in rows if name in row], steps) for name in names]
-    told = f"Over {steps:,} steps, each term on its own scale from 0; eval_loss is on dev, without the teacher."
+    told = f"Over {steps:,} steps, each term on its own scale from 0; the loss on dev is from labels alone."
     return f"<p class=soft>{told}</p><div class=cards>{''.join(shown)}</div>"
 
 
 def _term(name: str, values: list[tuple[int, float]], steps: int) -> str:
     top = max(max(v for _, v in values), 1e-9)
     points = " ".join(f"{6 + 188 * s / steps:.1f},{70 - 60 * v / top:.1f}" for s, v in values)
-    title = escape.escape(name.removeprefix("loss/"))
+    title = escape.escape(term_name(name))
     line = f"<polyline points='{points}' fill=none stroke='var(--a)' stroke-width=2 />"
     axis = "<line class=grid x1=6 y1=70 x2=194 y2=70 />"
     told = f"{values[0][1]:.3f} to {values[-1][1]:.3f}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wakesmith.report.plots import COLOURS, across, legend, ticks
+from wakesmith.report.plots import COLOURS, across, legend, term_name, ticks
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 320, 170, 44, 10, 10, 24
 MOST_POINTS = 240
@@ -40,7 +40,7 @@ def panels(rows: Sequence[dict[str, Any]]) -> list[Panel]:
     terms = _found(rows, "loss/")
     shares = _found(rows, "gradient_share/")
     wanted = [
-        *(Panel(_name(key), (key,), "loss term in training") for key in terms),
+        *(Panel(term_name(key).capitalize(), (key,), "loss term in training") for key in terms),
         Panel("Loss on dev", ("eval_loss",), "from labels alone, without the teacher"),
         Panel("Agreement with the teacher", ("agreement",), "share of rows with the same first guess", 1.0),
         Panel("Teacher's entropy", ("teacher_entropy",), "nats; 0: it is always sure"),
@@ -68,7 +68,7 @@ def _panel(panel: Panel, rows: Sequence[dict[str, Any]], steps: int) -> str:
         return TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM)
 
     parts = [across(y(value), _number(value), LEFT, WIDTH - RIGHT) for value in ticks(top, 4)]
-    parts += [f"<text x='{x(step):.0f}' y='{HEIGHT - 6}' text-anchor={at}>{step:,}</text>" for step, at in _ends(steps)]
+    parts += [f"<text x='{x(step):.0f}' y='{HEIGHT - 6}' text-anchor={at}>{text}</text>" for step, text, at in _ends(steps)]
     for points, colour in zip(series, COLOURS, strict=False):
         shown = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in _thinned(points))
         parts.append(f"<polyline points='{shown}' fill=none stroke='{colour}' stroke-width=2 stroke-linejoin=round />")
@@ -77,7 +77,7 @@ def _panel(panel: Panel, rows: Sequence[dict[str, Any]], steps: int) -> str:
     last = [_number(points[-1][1]) if points else "-" for points in series]
     now = ", ".join(last)
     title = html.escape(panel.title)
-    told = [(f"{_name(key)} {value}", colour) for key, value, colour in zip(panel.keys, last, COLOURS, strict=False)]
+    told = [(f"{term_name(key)} {value}", colour) for key, value, colour in zip(panel.keys, last, COLOURS, strict=False)]
     names = legend(told) if len(series) > 1 else ""
     label = f"{title}, {html.escape(panel.told)}: {now} after {rows[-1]['step']:,} steps"
     svg = f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{label}'>{''.join(parts)}</svg>"
@@ -86,8 +86,8 @@ def _panel(panel: Panel, rows: Sequence[dict[str, Any]], steps: int) -> str:
     return f"<figure class=panel>{head}{names}{svg}</figure>"
 
 
-def _ends(steps: int) -> list[tuple[int, str]]:
-    return [(0, "start"), (steps // 2, "middle"), (steps, "end")]
+def _ends(steps: int) -> list[tuple[int, str, str]]:
+    return [(0, "0", "start"), (steps // 2, f"{steps // 2:,}", "middle"), (steps, f"{steps:,} steps", "end")]
 
 
 def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
@@ -105,7 +105,3 @@ def _found(rows: Iterable[dict[str, Any]], before: str) -> tuple[str, ...]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _name(key: str) -> str:
-    return key.rpartition("/")[2]

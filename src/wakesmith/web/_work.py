@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from wakesmith import config
 from wakesmith.errors import ConfigError, WakesmithError
 from wakesmith.run import CONFIG, Run
 
@@ -106,6 +107,10 @@ def ended(folder: Path, said: list[str]) -> tuple[str, str]:
     if any(line.startswith("bundle: ") for line in said):
         return "done", "Done. Watch how it learned, judge what it hears, and try it in the tabs above."
     if not said:
+        try:
+            config.read_yaml(folder / CONFIG)
+        except WakesmithError as error:  # a run folder that was damaged by hand
+            return "failed", str(error)
         if (folder / "evaluate" / "whole.json").exists():
             return "done", "Forged. Go on makes only what a changed recipe needs."
         return "none", "Planned, not forged yet. Press Go on."
