@@ -67,7 +67,7 @@ def a_report(hours: float = 8.0, count: int = 3, **changes: Any) -> dict[str, An
         "operating_point": {
             "threshold": 0.731, "smoothing_window": 4, "refractory_s": 1.0, "target_fa_per_hour": 0.5, "chosen_on": "dev, 8.00 h",
         },
-        "teacher": {"teacher": {"name": "moonshine"}, "encoder_licence": "MIT", "head_sha256": "ab" * 32, "wake_auc": 0.9632},
+        "teacher": {"teacher": {"name": "moonshine"}, "encoder_licence": "MIT", "head_sha256": "ab" * 32},
         "training": [{"step": 10, "loss/KnowledgeDistillation": 1.9}, {"step": 20, "loss/KnowledgeDistillation": 0.4}],
         "data": [{
             "split": "test", "label": "wake", "source": "crowd", "n": 50, "speakers": 9, "hours": 0.1, "licences": ["CC-BY-4.0"],
@@ -151,7 +151,7 @@ def test_the_page_shows_what_the_terminal_shows_and_where_it_comes_from():
         "1 of 6",
         "hey nora",
         "distilled from moonshine",
-        "0.9632",
+        "MIT",
         "CC-BY-4.0",
         "load_bundle",
     ):
@@ -406,8 +406,22 @@ def test_teacher_and_student_stand_side_by_side_in_page_and_terminal():
 
 def test_what_stands_side_by_side_is_not_told_again_of_the_teacher():
     assert seen(compared(measures(), measures())).count("0.9876") == 2
-    assert "dev.wake_auc" not in seen(compared(measures(), measures()))
-    assert "dev.wake_auc" in seen(compared(measures(), None))
+    assert "tells the phrase apart (AUC)" not in seen(compared(measures(), measures()))
+    assert "tells the phrase apart (AUC)" in seen(compared(measures(), None))
+
+
+def test_the_report_speaks_of_no_key_or_class_of_the_code():
+    text = seen(a_report())
+
+    assert "knowledge distillation</span> 1.900 to 0.400" in report.html(a_report())
+    assert not [word for word in ("KnowledgeDistillation", "encoder_licence", "made_by", "eval_loss") if word in text]
+
+
+def test_the_licence_of_a_source_is_told_once():
+    row = a_report()["data"][0]
+    page = report.html(a_report(data=[{**row, "split": split} for split in ("train", "dev", "test")]))
+
+    assert page.count("CC-BY-4.0") == 1
 
 
 @pytest.mark.parametrize(("teacher", "student"), [(measures(), None), (None, measures()), (None, None)])

@@ -135,6 +135,21 @@ def teacher_name(card: dict[str, Any]) -> str:
     return str(card["teacher"]["name"])
 
 
+def teacher_rows(card: dict[str, Any]) -> list[Row]:
+    """What people ask about a teacher, from its card: who it is, whose, and how well it answers clips of dev."""
+    rows = [["teacher", teacher_name(card)]]
+    rows += [[key, str(card[of])] for key, of in (("from", "encoder_source"), ("licence", "encoder_licence")) if card.get(of)]
+    dev = card.get("dev", {})
+    return rows + [
+        [label, f"{dev[key]:.4g}"]
+        for key, label in (
+            ("accuracy", "right, on clips of dev"), ("majority_accuracy", "the largest class alone"),
+            ("wake_auc", "tells the phrase apart (AUC)"), ("frr", "misses clips of the phrase"), ("ece", "calibration error"),
+            ("n_clips", "clips of dev"),
+        ) if key in dev
+    ]  # fmt: skip
+
+
 def condition_row(row: dict[str, Any]) -> Row:
     return [row["name"], f"{row['missed']} of {row['n']}", percent(row["frr"]), interval(row)]
 

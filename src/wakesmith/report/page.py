@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html as escape
-import re
 from typing import Any
 
 from wakesmith.report.bars import minutes, misses, predictions
@@ -32,6 +31,7 @@ from wakesmith.report.facts import (
     side_by_side,
     source_row,
     speaker_row,
+    teacher_rows,
     tuning,
     warnings,
 )
@@ -42,7 +42,8 @@ HEAD = (
     "<!doctype html><html lang=en><head><meta charset=utf-8>"
     "<meta name=viewport content='width=device-width,initial-scale=1'><title>{}: Wakesmith report</title><style>{}</style></head>"
 )
-DATA_HEAD = ["Split", "Class", "Source", "Recordings", "Speakers", "Hours", "Licence"]
+DATA_HEAD = ["Split", "Class", "Source", "Recordings", "Speakers", "Hours"]
+LICENCE_HEAD = ["Source", "Licence"]
 USE = """wakesmith detect bundle recording.wav
 wakesmith listen bundle                     # the microphone
 wakesmith serve bundle --host 0.0.0.0       # Home Assistant, over Wyoming
@@ -172,10 +173,11 @@ def _made(report: dict[str, Any]) -> list[str]:
     return [
         f"<p>{escape.escape(made_of(report))}.</p><h3>Data</h3>",
         html_table([DATA_HEAD, *map(_data_row, report["data"])]),
+        html_table([LICENCE_HEAD, *_licence_rows(report["data"])]),
         "<h3>Training</h3>",
         training(report["training"]),
         _compared(compared),
-        _teacher(report["teacher"], told=("dev",) if compared else ()),
+        _teacher(report["teacher"], told=bool(compared)),
         _bundles(bundle_rows(report)),
     ]
 
@@ -260,7 +262,14 @@ def _near_misses(rows: list[dict[str, Any]], most: int = 20) -> str:
 
 def _data_row(row: dict[str, Any]) -> Row:
     counts = [str(row["n"]), str(row["speakers"]), f"{row['hours']:.2f}"]
-    return [row["split"], row["label"], row["source"], *counts, ", ".join(row["licences"])]
+    return [row["split"], row["label"], row["source"], *counts]
+
+
+def _licence_rows(rows: list[dict[str, Any]]) -> list[Row]:
+    """Of each source once: the table of data names a source in each split and class."""
+    found = dict.fromkeys((row["source"], licence) for row in rows for licence in row["licences"])
+    sources = dict.fromkeys(source for source, _ in found)
+    return [[source, ", ".join(licence for of, licence in found if of == source)] for source in sources]
 
 
 def _compared(rows: list[Row]) -> str:
@@ -273,22 +282,10 @@ def _compared(rows: list[Row]) -> str:
     return f"<h3>Teacher and student side by side</h3><p class=soft>{told}</p>" + html_table(rows)
 
 
-def _teacher(card: dict[str, Any] | None, told: tuple[str, ...]) -> str:
-    """The teacher's card, without the parts that were told before."""
+def _teacher(card: dict[str, Any] | None, *, told: bool) -> str:
+    """Who it is and how well it answers, unless that was told before; all settings stand in its card."""
     if not card:
         return ""
-    left = {key: value for key, value in card.items() if key not in told}
-    kept = [(key, value) for key, value in _flat(left) if _for_people(value)]
-    plain = [[key, f"{value:.4g}" if isinstance(value, float) else str(value)] for key, value in kept]
-    return "<h3>Teacher</h3>" + html_table([["Figure", "Value"], *plain[:30]])
-
-
-def _for_people(value: Any) -> bool:
-    return not isinstance(value, list) and value not in ("", None) and not re.fullmatch("[0-9a-f]{16,}", str(value))
-
-
-def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        rows += _flat(value, f"{before}{key}.") if isinstance(value, dict) else [(before + key, value)]
-    return rows
+    rows = teacher_rows({**card, "dev": {}} if told else card)
+    more = "<p class=soft>Every setting that made it stands in <code>teach/card.json</code> of the run.</p>"
+    return f"<h3>Teacher</h3>{more}" + html_table([["what", "value"], *rows])

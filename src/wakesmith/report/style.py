@@ -29,9 +29,10 @@ svg text{fill:var(--soft);font:13px system-ui,sans-serif}
 .legend i{display:inline-block;width:1.4em;height:.28em;border-radius:2px;margin-right:.45em;vertical-align:middle;
   print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .legend i.dot{width:.8em;height:.8em;border:3px solid;border-radius:50%}
-.warn{border-left:4px solid var(--b);padding:.3rem .8rem;background:var(--panel)}
+.warn{border-left:4px solid var(--b);padding:.3rem .8rem;background:var(--panel);overflow-wrap:anywhere}
 @media(min-width:70rem){.pair{display:grid;grid-template-columns:1fr 1fr;gap:2rem;align-items:start}}
-@media(max-width:40rem){svg text{font-size:16px} table{font-size:.8rem} th,td{padding-right:.5rem}}
+@media(max-width:40rem){svg text{font-size:16px} svg.curves text{font-size:20px} table{font-size:.8rem}
+  th,td{padding-right:.5rem}}
 """
 """`long` lets a path break anywhere. A plot's text is larger on a phone, where the plot itself is small."""
 STYLE = f"""
@@ -51,9 +52,14 @@ a{{color:var(--a)}}
 pre{{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;white-space:pre-wrap;
   overflow-wrap:anywhere;break-inside:avoid}}
 {PARTS}
+.wide{{background:linear-gradient(90deg,var(--paper) 40%,transparent) 0/3rem 100% no-repeat local,
+  linear-gradient(270deg,var(--paper) 40%,transparent) 100%/3rem 100% no-repeat local,
+  linear-gradient(90deg,var(--line),transparent) 0/.8rem 100% no-repeat,
+  linear-gradient(270deg,var(--line),transparent) 100%/.8rem 100% no-repeat}}
 @page{{margin:16mm 15mm}}
 @media print{{
   .pair{{display:block}} body{{font-size:10.5pt}} main{{padding:0;max-width:none}} nav{{display:none}} a{{color:inherit}}
-  .wide{{overflow:visible}} td.words,td.long{{min-width:0}} h2{{margin-top:1.4rem}} svg{{max-width:15cm}}
+  .wide{{overflow:visible;background:none}} td.words,td.long{{min-width:0}} h2{{margin-top:1.4rem}} svg{{max-width:15cm}}
   pre,.card{{border-color:#bbb}} .cards{{gap:.5rem;margin:.7rem 0}}}}
 """
+"""A table that goes on beside the edge shows a shade there: on a phone nothing else says so."""

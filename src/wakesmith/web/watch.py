@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from wakesmith import config
+from wakesmith.report.facts import teacher_rows
 from wakesmith.report.page import html_table
 from wakesmith.run import CONFIG
 from wakesmith.web import _curves, _looks, _runs, _work
@@ -54,7 +55,7 @@ def _teacher_of(folder: Path) -> str:
     if not path.exists():
         return _looks.message(NO_TEACHER)
     card = json.loads(path.read_text(encoding="utf-8"))
-    return _looks.framed("<h3>Who teaches it</h3>", _verdict(card.get("gate") or {}), html_table(_figures(card)))
+    return _looks.framed("<h3>Who teaches it</h3>", _verdict(card.get("gate") or {}), html_table([["", ""], *teacher_rows(card)]))
 
 
 def _verdict(gate: dict[str, Any]) -> str:
@@ -65,20 +66,3 @@ def _verdict(gate: dict[str, Any]) -> str:
             "<p><b>The gate is open</b>: it is right more often than the largest class, calibrated, and answers alike twice.</p>"
         )
     return f"<p class=warn><b>The gate is closed</b>: {html.escape(' '.join(map(str, gate.get('reasons', []))))}</p>"
-
-
-def _figures(card: dict[str, Any]) -> list[list[str]]:
-    told_of = card.get("teacher", {})
-    members = " + ".join(str(one.get("name")) for one in told_of.get("members", []))
-    rows = [["", ""], ["teacher", members or str(told_of.get("name", "unknown"))]]
-    rows += [[key, str(card[of])] for key, of in (("from", "encoder_source"), ("licence", "encoder_licence")) if card.get(of)]
-    dev = card.get("dev", {})
-    rows += [
-        [label, f"{dev[key]:.4g}"]
-        for key, label in (
-            ("accuracy", "right, on clips of dev"), ("majority_accuracy", "the largest class alone"),
-            ("wake_auc", "tells the phrase apart (AUC)"), ("frr", "misses clips of the phrase"), ("ece", "calibration error"),
-            ("n_clips", "clips of dev"),
-        ) if key in dev
-    ]  # fmt: skip
-    return rows
