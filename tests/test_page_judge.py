@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import tone_bundle
 from tests.browser import CHROMIUM, api
 from tests.test_evaluate import TONE_HZ, prepared
 from tests.tone_bundle import tone
@@ -18,7 +20,7 @@ from wakesmith import audio
 from wakesmith.bundle import OperatingPoint
 from wakesmith.cli import app as cli
 from wakesmith.config import to_yaml
-from wakesmith.report.facts import interval, percent, rate_text
+from wakesmith.report.facts import interval, of_phrases, percent, rate_text
 from wakesmith.steps import _judge, _kept, _recipe, evaluate
 
 pytestmark = pytest.mark.slow
@@ -232,3 +234,31 @@ def test_nothing_stands_over_the_edge_of_a_phone(browser: Any, served: tuple[str
 
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     phone.close()
+
+
+def test_a_run_of_other_phrases_is_chosen_without_an_error(browser: Any, served: Any, runs: Path, tmp_path: Path):
+    from wakesmith.web import app
+
+    shutil.copytree(runs / "tones", tmp_path / "tones")
+    values = {"phrase": ["wake 0", "wake 1"], "seed": 3, "train": {"distil": False}}
+    judged = {"snrs_db": [0.0], "smoothing_windows": [1], "refractory_s": [1.0]}
+    prepared(tmp_path / "two")
+    shutil.rmtree(tmp_path / "two" / "bundle")
+    tone_bundle.make(tmp_path / "two" / "bundle", {"wake 0": 1_000, "wake 1": 600}, None)
+    (tmp_path / "two" / "config.yaml").write_text(to_yaml(recipe := _recipe.load({**values, "evaluate": judged})))
+    evaluate.run(recipe, tmp_path / "two")
+    other = app.build(tmp_path)
+    _, address, _ = other.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address)
+    page.get_by_role("tab", name="Judge").click()
+    for name, phrases in (("tones", 0), ("two", 1), ("tones", 0), ("two", 1)):
+        page.locator("#run input").click()
+        page.get_by_role("option", name=name, exact=True).click()
+        page.wait_for_selector("#of-phrase", state="visible" if phrases else "hidden")
+        told = of_phrases(json.loads((tmp_path / name / "evaluate" / "report.json").read_text()))[0]
+        page.wait_for_selector(f"#figures >> text={told['operating_point']['threshold']:.4f}", timeout=60_000)
+
+        assert page.locator(".toast-body").count() == 0, page.locator(".toast-body").all_inner_texts()
+    page.close()
+    other.close()

@@ -24,7 +24,9 @@ def build(runs: Path, run: gr.Dropdown) -> None:
     """The tab. It reads the run folder; nothing is trained, and no score is made."""
     state = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="judge-state")
     with gr.Column(visible=False, elem_id="judge") as body:
-        phrase = gr.Dropdown(label="Phrase", type="index", visible=False, interactive=True)
+        phrase = gr.Dropdown(label="Phrase", type="index", visible=False, interactive=True, elem_id="of-phrase")
+        # The number is kept here: the dropdown refuses what it still shows of the run before.
+        number = gr.State(0)
         with gr.Row(equal_height=False):
             threshold = gr.Slider(
                 0.01, 1.0, step=_figures.STEP, label="Threshold", elem_id="threshold", scale=4, interactive=True, buttons=[],
@@ -41,7 +43,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
             conditions = gr.HTML(elem_id="conditions")
         with gr.Accordion("Near misses", open=False):
             near = gr.HTML(elem_id="near")
-        mistakes = _Mistakes(runs, run, phrase, threshold)
+        mistakes = _Mistakes(runs, run, number, threshold)
         _own_recordings(runs, run)
 
     def opened(name: str | None) -> list[Any]:
@@ -49,18 +51,18 @@ def build(runs: Path, run: gr.Dropdown) -> None:
             folder = _runs.folder(runs, name)
             texts, first = _judged.phrases(folder), _judged.load(folder, 0)
         except WakesmithError as error:
-            return [gr.HTML(_looks.message(str(error)), visible=True), gr.Column(visible=False), *[gr.skip()] * 3]
+            return [gr.HTML(_looks.message(str(error)), visible=True), gr.Column(visible=False), *[gr.skip()] * 4]
         rest = [one for one in _runs.names(runs) if one != name and _judged.is_there(runs / one)]
         return [
             gr.HTML(visible=False), gr.Column(visible=True),
-            gr.Dropdown(choices=texts, value=texts[0], visible=len(texts) > 1),
+            gr.Dropdown(choices=texts, value=texts[0], visible=len(texts) > 1), 0,
             gr.Slider(value=first.shipped.threshold), gr.Dropdown(choices=rest, value=[]),
         ]  # fmt: skip
 
-    def shown(name: str | None, number: int | None, value: float, beside: list[str]) -> list[Any]:
+    def shown(name: str | None, number: int, value: float, beside: list[str]) -> list[Any]:
         if not name or not _judged.is_kept(_runs.folder(runs, name)):  # `opened` has said so
             return [gr.skip()] * 4
-        judged = _judged.load(_runs.folder(runs, name), number or 0)
+        judged = _judged.load(_runs.folder(runs, name), number)
         point = judged.point(value)
         at = _figures.at(judged.heard, point, judged.patience_s)
         found = {
@@ -72,17 +74,20 @@ def build(runs: Path, run: gr.Dropdown) -> None:
             _shown.conditions(at), _shown.near_misses(found),
         ]  # fmt: skip
 
-    def shipped(name: str | None, number: int | None) -> float:
-        return _judged.load(_runs.folder(runs, name), number or 0).shipped.threshold
+    def shipped(name: str | None, number: int) -> float:
+        return _judged.load(_runs.folder(runs, name), number).shipped.threshold
 
-    chosen, outputs = [run, phrase, threshold, others], [figures, det, conditions, near]
+    def other(name: str | None, number: int) -> tuple[int, float]:
+        return number, shipped(name, number)
+
+    chosen, outputs = [run, number, threshold, others], [figures, det, conditions, near]
     # Another run is read first: its figures must not be asked for at the threshold of the one before.
-    opening = run.change(opened, run, [state, body, phrase, threshold, others])
+    opening = run.change(opened, run, [state, body, phrase, number, threshold, others])
     for event in (opening.success, threshold.change, others.change):
         event(told(shown), chosen, outputs, trigger_mode="always_last", show_progress="hidden")
-    back.click(told(shipped), [run, phrase], threshold, show_progress="hidden")
+    back.click(told(shipped), [run, number], threshold, show_progress="hidden")
     # Two phrases may ship the same threshold, which then does not change.
-    other_phrase = phrase.change(told(shipped), [run, phrase], threshold, show_progress="hidden")
+    other_phrase = phrase.input(told(other), [run, phrase], [number, threshold], show_progress="hidden")
     other_phrase.success(told(shown), chosen, outputs, trigger_mode="always_last", show_progress="hidden")
     for event in (opening.success, other_phrase.success, threshold.change):
         event(told(mistakes.listed), mistakes.asked, mistakes.listing, trigger_mode="always_last", show_progress="hidden")
@@ -98,7 +103,7 @@ def _beside(folder: Path, phrase: str) -> tuple[str, dict[str, Any]]:
 class _Mistakes:
     """The list of misses and false wakes, and the one that is looked at."""
 
-    def __init__(self, runs: Path, run: gr.Dropdown, phrase: gr.Dropdown, threshold: gr.Slider) -> None:
+    def __init__(self, runs: Path, run: gr.Dropdown, phrase: gr.State, threshold: gr.Slider) -> None:
         self.runs = runs
         gr.Markdown(
             "### Every mistake\nChoose one in the list, or step through them: see it, and hear the very sound that was judged."
@@ -110,7 +115,7 @@ class _Mistakes:
         count = gr.HTML()
         table = gr.Dataframe(
             headers=_shown.HEAD, interactive=False, wrap=False, max_height=320, elem_id="mistakes", buttons=[], show_label=False,
-            column_widths=["70px", "150px", "130px", "240px", "260px"],
+            column_widths=["70px", "330px", "130px", "300px", "250px"],
         )  # fmt: skip
         with gr.Row():
             before = gr.Button("Previous", elem_id="previous", min_width=100)
@@ -134,10 +139,8 @@ class _Mistakes:
         after.click(told(self.next), [number, *self.asked], one, show_progress="minimal")
         wrong.click(told(self.mark), [number, *self.asked], marked, show_progress="hidden")
 
-    def _found(
-        self, name: str | None, phrase: int | None, value: float, split: str, kind: str, condition: str
-    ) -> tuple[Any, Any]:
-        judged = _judged.load(_runs.folder(self.runs, name), phrase or 0)
+    def _found(self, name: str | None, phrase: int, value: float, split: str, kind: str, condition: str) -> tuple[Any, Any]:
+        judged = _judged.load(_runs.folder(self.runs, name), phrase)
         every = [one for one in _judged.mistakes(judged, split, value) if one.kind == kind]
         return judged, [one for one in every if condition in (EVERY, one.condition)]
 
