@@ -185,7 +185,7 @@ def test_runs_are_compared_by_the_figures_of_their_reports(run_folder: Path):
 
     assert told["run"] == "tones"
     assert told["teacher"] == "none"
-    assert told["FRR clean"].startswith(f"{100 * test['conditions'][0]['frr']:.1f} % (")
+    assert told["FRR clean, %"].startswith(f"{100 * test['conditions'][0]['frr']:.1f} (")
     assert told["FA/h on test"].startswith(f"{test['false_accepts']['per_hour']:.2f} (0.00 to")
     assert told["minutes"] == "not known"
 

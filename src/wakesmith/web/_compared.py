@@ -9,14 +9,14 @@ from typing import Any
 
 from wakesmith import config, metrics
 from wakesmith.report import of_phrases
-from wakesmith.report.facts import interval, percent, teacher_name
+from wakesmith.report.facts import teacher_name
 from wakesmith.run import CONFIG
 from wakesmith.steps import _recipe
 from wakesmith.web import _judged
 
 HEAD = [
-    "run", "phrase", "data, h of train", "teacher", "student", "parameters", "size, KB", "threshold", "FRR clean", "FRR all",
-    "FA/h on test", "minutes",
+    "run", "phrase", "FRR clean, %", "FRR all, %", "FA/h on test", "threshold", "teacher", "student", "parameters", "size, KB",
+    "data, h of train", "minutes",
 ]  # fmt: skip
 ABSENT = "(not set)"
 
@@ -32,15 +32,15 @@ def _row(folder: Path, report: dict[str, Any]) -> list[str]:
     took_min = minutes(folder)
     fa = test["false_accepts"]
     return [
-        folder.name, report["phrase"], f"{hours:.2f}", teacher_name(teacher) if teacher else "none", student["name"],
-        f"{student['parameters']:,}", f"{student['bytes'] / 1024:,.0f}", f"{report['operating_point']['threshold']:.3f}",
-        _share(test["conditions"][0]), _share(_all(test["conditions"])),
-        f"{fa['per_hour']:.2f} ({fa['low']:.2f} to {fa['high']:.2f})", "not known" if took_min is None else f"{took_min:.1f}",
+        folder.name, report["phrase"], _share(test["conditions"][0]), _share(_all(test["conditions"])),
+        f"{fa['per_hour']:.2f} ({fa['low']:.2f} to {fa['high']:.2f})", f"{report['operating_point']['threshold']:.3f}",
+        teacher_name(teacher) if teacher else "none", student["name"], f"{student['parameters']:,}",
+        f"{student['bytes'] / 1024:,.0f}", f"{hours:.2f}", "not known" if took_min is None else f"{took_min:.1f}",
     ]  # fmt: skip
 
 
 def _share(row: dict[str, Any]) -> str:
-    return f"{percent(row['frr'])} ({interval(row)})"
+    return f"{100 * row['frr']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
 
 
 def _all(conditions: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from wakesmith.report.style import DARK, LIGHT, PARTS
 CSS = """
 #name h1{font-size:1.6rem;margin:0}
 #top{align-items:end}
+#run,.form .block{overflow-wrap:anywhere}
+#next-steps :not(pre)>code{white-space:normal;overflow-wrap:anywhere}
 #say,#keep{align-self:end;max-height:2.8rem}
 .gradio-container{width:100%!important;max-width:72rem!important;min-width:0!important;margin:0 auto!important}
 @media(max-width:40rem){.gradio-container{padding:0 .3rem!important} .gradio-container>main{padding:.5rem!important}

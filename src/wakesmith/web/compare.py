@@ -14,13 +14,14 @@ from wakesmith.web import _compared, _looks, _runs
 from wakesmith.web._told import told
 
 TITLE = "Compare"
+READING = "The runs are read."
 NO_RUN = "There is no run yet. Forge one in the tab Forge; it appears here when it was evaluated."
 
 
 def build(runs: Path, run: gr.Dropdown) -> None:
     """The tab."""
     chosen = gr.Dropdown(label="Runs to compare", multiselect=True, choices=[], value=[], interactive=True, elem_id="compared")
-    table = gr.HTML(_looks.message(NO_RUN), elem_id="compare-table")
+    table = gr.HTML(_looks.message(READING if _runs.names(runs) else NO_RUN), elem_id="compare-table")
     differ = gr.HTML(elem_id="differences")
 
     def found(name: str | None, before: list[str]) -> gr.Dropdown:
