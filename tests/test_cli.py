@@ -1,5 +1,6 @@
 """The command line: instant start, and every mistake one clear line with exit code 2."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -43,6 +44,16 @@ def test_help_answers_at_once_and_loads_no_torch():
 
     assert loaded.stdout.split() == ["False", "False"]
     assert busy_s < 0.3
+
+
+def test_threads_wait_briefly_unless_told_otherwise():
+    def spins(**own):
+        words = [sys.executable, "-c", "import os, wakesmith; print(os.environ['GOMP_SPINCOUNT'])"]
+        given = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+        return subprocess.run(words, capture_output=True, text=True, check=True, env={**given, **own}).stdout.strip()
+
+    assert spins() == "2000"
+    assert spins(GOMP_SPINCOUNT="77") == "77"
 
 
 def test_an_unknown_key_is_named_with_the_nearest(capsys, tmp_path):

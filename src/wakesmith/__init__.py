@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wakesmith.runtime.detector import Detector
+
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+"""OpenMP's threads, torch's, wait for one another by spinning, for milliseconds: where another program has one of the cores, a
+training then takes several times as long (benchmarks/busy_machine.py). Read when torch is imported; what is set stays."""
 
 __version__ = "0.1.0"
 __all__ = ["Detector", "__version__", "load_bundle"]
