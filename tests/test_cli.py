@@ -85,6 +85,13 @@ def test_a_phrase_without_quotes_is_one_phrase(monkeypatch, tmp_path):
     assert read_yaml(tmp_path / "runs" / "hey_nova_stop" / "config.yaml")["phrase"] == ["hey nova", "stop"]
 
 
+def test_phrases_that_cannot_be_mined_are_refused_before_anything(capsys, tmp_path):
+    words = plan(tmp_path, "--set", "mine.rounds=1", phrase="hey nova,stop it now")
+
+    assert "--set mine.rounds=0" in refused(capsys, *words)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unknown_teacher_lists_what_there_is(capsys, tmp_path):
     told = refused(capsys, *plan(tmp_path, "--teacher", "whisprer"))
 

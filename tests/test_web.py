@@ -234,6 +234,9 @@ def test_the_cost_grows_with_the_work():
 
     assert _cost.minutes(long)["train"] > 5 * _cost.minutes(quick)["train"]
     assert "teach" not in _cost.minutes(_recipe.load({"phrase": "hey nova", "train": {"distil": False}}))
+    one, two = (_cost.minutes(_recipe.load({"phrase": "hey nova", "mine": {"rounds": rounds}})) for rounds in (1, 2))
+    assert two["mine"] == 2 * one["mine"] > 0
+    assert "mine" not in _cost.minutes(quick)
 
 
 def test_the_documents_and_the_estimate_name_the_same_minutes():

@@ -16,11 +16,11 @@ TRAIN, DEV = 0.7, 0.15
 SPOKEN_S, NATURAL_S = 0.0045, 0.8
 """A recording by espeak, and one by a network's voice. What follows is of a view, an encoding, an answer and a step of 64."""
 VIEW_S, HEARD_S, ANSWER_S, STEP_S = 0.0015, 0.008, 0.006, 0.04
-FIXED_S = {"speak": 2, "prepare": 8, "views": 6, "teach": 20, "label": 4, "train": 12, "export": 4, "evaluate": 20}
+FIXED_S = {"speak": 2, "prepare": 8, "views": 6, "teach": 20, "label": 4, "train": 12, "export": 4, "evaluate": 20, "mine": 40}
 
 
 def minutes(recipe: Recipe) -> dict[str, float]:
-    """Step -> minutes, of the steps that the recipe runs. Recordings from `data.sources` are not counted."""
+    """Step -> minutes, of what the recipe runs, rounds of `mine` too. Recordings from `data.sources` are not counted."""
     spoken = recipe.speak.n_wake + recipe.speak.n_near_miss + recipe.speak.n_speech
     n_views = spoken * (TRAIN * recipe.views.n_views + DEV)
     heard = min(recipe.teach.max_encodings, spoken * TRAIN * recipe.teach.views) + spoken * DEV
@@ -28,7 +28,11 @@ def minutes(recipe: Recipe) -> dict[str, float]:
         "speak": _spoken_s(recipe), "views": n_views * VIEW_S, "teach": heard * HEARD_S + _tuned_s(recipe),
         "label": n_views * ANSWER_S, "train": recipe.train.steps * STEP_S * recipe.train.batch / 64,
     }  # fmt: skip
-    return {step: (FIXED_S[step] + work_s.get(step, 0.0)) / 60 for step in _recipe.road(recipe)}
+    took_s = {step: FIXED_S[step] + work_s.get(step, 0.0) for step in _recipe.road(recipe)}
+    if recipe.mine.rounds:
+        again_s = recipe.mine.steps_share * work_s["train"] + FIXED_S["export"] + FIXED_S["evaluate"]
+        took_s["mine"] = recipe.mine.rounds * (FIXED_S["mine"] + again_s)
+    return {step: seconds / 60 for step, seconds in took_s.items()}
 
 
 def told(recipe: Recipe) -> str:

@@ -129,7 +129,7 @@ def check_one_phrase(phrases: list[str]) -> None:
     if len(phrases) > 1:
         raise BundleError(
             f"phrase: `mine` and `learn` know bundles of one phrase, this is one of {len(phrases)}: {', '.join(phrases)}. "
-            "Leave them out, with mine.rounds at 0, or forge each phrase by itself."
+            "Leave them out, with --set mine.rounds=0, or forge each phrase by itself."
         )
 
 

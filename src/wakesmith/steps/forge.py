@@ -26,8 +26,7 @@ SIDE_BY_SIDE = ("label", "train")
 
 def run(recipe: Recipe, folder: Path) -> Path:
     """Phrase to tested bundle in one run folder. -> the bundle's folder."""
-    if recipe.mine.rounds:
-        export.check_one_phrase(recipe.phrases)
+    _check_rounds(recipe)
     steps = _recipe.road(recipe)
     if recipe.mine.rounds and ranks.n_ranks() > 1:
         raise WakesmithError("mine.rounds: a round is the work of one process. Set it to 0 here, then: wakesmith mine RUN")
@@ -46,11 +45,17 @@ def run(recipe: Recipe, folder: Path) -> Path:
 
 def plan(recipe: Recipe, folder: Path) -> Run:
     """Write the recipe into the run folder."""
+    _check_rounds(recipe)
     prepare.check_sources(recipe.data)
     place = Run.open(folder)
     with place.alone():
         _plan(recipe, place)
     return place
+
+
+def _check_rounds(recipe: Recipe) -> None:
+    if recipe.mine.rounds:
+        export.check_one_phrase(recipe.phrases)
 
 
 def _plan(recipe: Recipe, place: Run) -> None:
