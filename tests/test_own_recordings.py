@@ -36,6 +36,8 @@ def planned(tmp_path, *options):
 
 
 def test_own_recordings_are_planned_as_a_source_of_the_phrase_for_train(tmp_path):
+    (tmp_path / "own" / "ana").mkdir(parents=True)
+    audio.write(tmp_path / "own" / "ana" / "001.wav", take("001"))
     (source,) = planned(tmp_path, "--recordings", tmp_path / "own")["data"]["sources"]
 
     told = {key: source[key] for key in ("name", "path", "label", "split", "speaker", "text")}
@@ -46,6 +48,8 @@ def test_own_recordings_are_planned_as_a_source_of_the_phrase_for_train(tmp_path
 
 
 def test_a_manifest_of_own_recordings_names_its_speakers_itself(tmp_path):
+    audio.write(tmp_path / "001.wav", take("001"))
+    (tmp_path / "own.csv").write_text("path,speaker\n001.wav,ana\n", encoding="utf-8")
     (source,) = planned(tmp_path, "--recordings", tmp_path / "own.csv")["data"]["sources"]
 
     assert (source["name"], source["label"], source["split"]) == ("manifest_csv", "wake", "train")

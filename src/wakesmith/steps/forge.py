@@ -67,10 +67,8 @@ def _plan(recipe: Recipe, place: Run) -> None:
 
 def _check_phrases(recipe: Recipe, folder: Path) -> None:
     """A run of other phrases is not forged anew in its place: hours of work may lie there."""
-    if not (folder / CONFIG).exists():
-        return
-    there = read_yaml(folder / CONFIG).get("phrase", "")
-    phrases = [there] if isinstance(there, str) else there
+    there = read_yaml(folder / CONFIG).get("phrase") if (folder / CONFIG).exists() else None
+    phrases = [there] if isinstance(there, str) else there or recipe.phrases
     if {classes.plain(one) for one in phrases} != {classes.plain(one) for one in recipe.phrases}:
         raise ConfigError(
             f"{folder}: is the run of '{', '.join(phrases)}'. Name another folder for '{', '.join(recipe.phrases)}'."
