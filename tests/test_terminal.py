@@ -87,6 +87,22 @@ def test_long_times_are_told_as_people_count_them(seconds: float, told: str):
     assert progress.duration(seconds) == told
 
 
+def test_plain_progress_names_a_total_where_there_is_one(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "PLAIN_EVERY_S", 0.0)
+    for items in ([1, 2], iter([1, 2])):
+        list(progress.track(items, "streams"))
+
+    told = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        "streams: 1 of 2",
+        "streams: 2 of 2",
+        "streams: 2 done in 0 s",
+        "streams: 1",
+        "streams: 2",
+        "streams: 2 done in 0 s",
+    ]
+
+
 def test_the_list_of_commands_is_whole_on_80_columns(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     app(["--help"], standalone_mode=False)

@@ -65,7 +65,7 @@ def _plain(items: Iterable[Item], label: str, total: int | None, done: int) -> I
         now = time.monotonic()
         if now - shown >= PLAIN_EVERY_S:
             shown = now
-            left = f", {duration((now - start) / count * (total - done - count))} left" if total else ""
-            say(f"{label}: {done + count} of {total or '?'}{left}")
+            left = f" of {total}, {duration((now - start) / count * (total - done - count))} left" if total else ""
+            say(f"{label}: {done + count}{left}")
     if count:
         say(f"{label}: {done + count} done in {duration(time.monotonic() - start)}")
