@@ -8,7 +8,7 @@ from wakesmith.cli import app, guarded
 from wakesmith.errors import AudioError
 from wakesmith.runtime.microphone import numbered
 from wakesmith.steps._takes import faults, measure
-from wakesmith.steps.record import COUNT_S, HOWS, TAKE_S, check, record, table
+from wakesmith.steps.record import COUNT_S, HOWS, TAKE_S, check, record, run, table
 
 RATE = audio.SAMPLE_RATE_HZ
 N_TAKE = round(TAKE_S * RATE)
@@ -101,15 +101,18 @@ def test_a_bad_take_is_asked_for_again_with_its_reason(tmp_path, capsys):
 
 
 def test_nobody_is_asked_to_speak_where_there_is_no_microphone(tmp_path, capsys):
-    def none():
-        raise AudioError("the microphone needs PortAudio")
-        yield
-
-    with pytest.raises(AudioError, match="needs PortAudio"):
-        record(tmp_path / "ana", "hey nova", 1, none())
+    with pytest.raises(AudioError, match="microphone"):
+        run(tmp_path, "hey nova", "ana", 1, "no microphone is called so")
 
     assert capsys.readouterr().err == ""
     assert not (tmp_path / "ana").exists()
+
+
+def test_a_folder_that_is_full_needs_no_microphone(tmp_path):
+    (tmp_path / "ana").mkdir()
+    audio.write(tmp_path / "ana" / "001.wav", take())
+
+    assert run(tmp_path, "hey nova", "ana", 1, "no microphone is called so") == tmp_path / "ana"
 
 
 def test_takes_that_are_refused_in_a_row_end_it_with_the_reason(tmp_path):

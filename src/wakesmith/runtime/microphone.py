@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,8 @@ LONGEST_LAG = 250
 
 
 def chunks(device: int | str | None = None, chunk_samples: int = CHUNK_SAMPLES) -> Iterator[npt.NDArray[np.int16]]:
-    """Yield (chunk_samples,) int16 for ever. Raises AudioError when there is no PortAudio, no such device, or too long a lag."""
+    """(chunk_samples,) int16 for ever. It is opened at once: raises AudioError here when there is no PortAudio or no such device,
+    so that nobody is asked to speak before; and where chunks are taken, at too long a lag."""
     try:
         import sounddevice
     except ModuleNotFoundError as error:
@@ -28,14 +31,13 @@ def chunks(device: int | str | None = None, chunk_samples: int = CHUNK_SAMPLES) 
         ) from error
 
     heard: queue.Queue[bytes] = queue.Queue(maxsize=LONGEST_LAG)
-    lagging = False
+    lagging = threading.Event()
 
     def take(data: object, n_samples: int, time: object, status: object) -> None:
-        nonlocal lagging
         try:
             heard.put_nowait(bytes(data))  # type: ignore[call-overload]
         except queue.Full:
-            lagging = True
+            lagging.set()
 
     try:
         stream = sounddevice.RawInputStream(
@@ -45,8 +47,12 @@ def chunks(device: int | str | None = None, chunk_samples: int = CHUNK_SAMPLES) 
         raise AudioError(
             f"microphone {'default' if device is None else device}: cannot be opened ({error}). List them: python -m sounddevice"
         ) from error
+    return _taken(stream, heard, lagging)
+
+
+def _taken(stream: Any, heard: queue.Queue[bytes], lagging: threading.Event) -> Iterator[npt.NDArray[np.int16]]:
     with stream:
-        while not lagging:
+        while not lagging.is_set():
             yield np.frombuffer(heard.get(), dtype=np.int16)
     raise AudioError("the microphone's sound piles up faster than it is heard. Use a faster machine or a smaller student.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -21,9 +20,8 @@ def run(bundles: Sequence[Path], device: str | None, threshold: float | None, as
 
     detectors = Detectors.load(bundles, threshold)
     heard = microphone.chunks(device)
-    first = next(heard)  # a microphone that cannot be had is told before anybody speaks
     say(f"listening for {' and '.join(map(repr, detectors.phrases))} (Ctrl-C ends)")
-    for samples in itertools.chain([first], heard):
+    for samples in heard:
         for hit in detectors.process(samples):
             print(_line(hit, as_json), flush=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -35,19 +34,23 @@ def run(folder: Path, phrase: str, speaker: str, count: int, device: str | None)
 
     if not re.fullmatch(r"[\w-]+", speaker):
         raise ConfigError(f"--speaker {speaker}: becomes a folder's name; use letters, digits, - and _.")
-    record(folder / speaker, phrase, count, microphone.chunks(device))
-    return folder / speaker
+    own = folder / speaker
+    if _missing(own, count):
+        record(own, phrase, count, microphone.chunks(device))
+    return own
 
 
 def record(own: Path, phrase: str, count: int, heard: Iterator[npt.NDArray[np.int16]]) -> None:
     """Fill own/001.wav .. with takes from `heard`, chunks of 16 kHz sound. Every good take is kept as soon as it is made."""
-    missing = [number for number in range(1, count + 1) if not (own / f"{number:03d}.wav").exists()]
-    if missing:  # a microphone that cannot be had is told before anybody is asked to speak
-        heard = itertools.chain([next(heard)], heard)
     own.mkdir(parents=True, exist_ok=True)
-    for number in missing:
+    for number in _missing(own, count):
         prompt = f"[{number}/{count}] '{phrase}', {HOWS[(number - 1) % len(HOWS)]}"
         audio.write(own / f"{number:03d}.wav", _good_take(prompt, heard))
+
+
+def _missing(own: Path, count: int) -> list[int]:
+    """Numbers of the takes that are still to be made."""
+    return [number for number in range(1, count + 1) if not (own / f"{number:03d}.wav").exists()]
 
 
 def _good_take(prompt: str, heard: Iterator[npt.NDArray[np.int16]]) -> Samples:
