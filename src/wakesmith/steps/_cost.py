@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 TRAIN, DEV = 0.7, 0.15
 """Shares of what is spoken."""
 SPOKEN_S, NATURAL_S = 0.0045, 0.8
-"""A recording by espeak, and one by a network's voice. What follows is of a view, an encoding, an answer and a step of 64."""
+"""A recording by espeak, and one by a network's voice. What follows is of a view, an encoding, an answer and a step of 64; of
+a round of `mine` beside its training, what it takes to listen to an hour or two."""
 VIEW_S, HEARD_S, ANSWER_S, STEP_S = 0.0015, 0.008, 0.006, 0.04
 FIXED_S = {"speak": 2, "prepare": 8, "views": 6, "teach": 20, "label": 4, "train": 12, "export": 4, "evaluate": 20, "mine": 40}
 
