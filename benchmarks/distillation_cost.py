@@ -85,8 +85,8 @@ def steps_ms(recipe: Any, folder: Path, distil: bool) -> list[float]:
     arguments.set_save("no")
     one = _trainer(recipe, folder, arguments, distil)
     ends: list[float] = []
-    average = one.average
-    one.average = lambda: (average(), ends.append(time.perf_counter()))  # called once, last, in each step
+    step = one.average.step
+    one.average.step = lambda n_steps: (step(n_steps), ends.append(time.perf_counter()))  # called once, last, in each step
     one.train()
     return [1e3 * took for took in np.diff(ends)[WARM_UP_STEPS:]]
 

@@ -42,7 +42,7 @@ def test_a_training_stopped_before_its_weights_were_kept_takes_no_step_more(tmp_
     again = trainer(tmp_path / "a", targets(), steps=3, batch=8)
     again.go_on(stopped(tmp_path / "a", 3))
 
-    assert all(bool((one.ema[name] == value).all()) for name, value in again.ema.items())
+    assert all(bool((one.average.mean[name] == value).all()) for name, value in again.average.mean.items())
     assert again.n_distilled == one.n_distilled
 
 

@@ -134,8 +134,8 @@ def test_a_resumed_run_is_bit_equal_to_an_undisturbed_one(tmp_path):
 
     for name, value in whole.learner.state_dict().items():
         assert torch.equal(value, again.learner.state_dict()[name]), name
-    for name, value in whole.ema.items():
-        assert torch.equal(value, again.ema[name]), name
+    for name, value in whole.average.mean.items():
+        assert torch.equal(value, again.average.mean[name]), name
 
 
 def stop_after(step):
@@ -323,15 +323,15 @@ def test_counts_go_on_where_a_checkpoint_left_them(tmp_path):
 def test_dev_hears_the_averaged_weights_and_training_goes_on_with_its_own(tmp_path):
     one = trainer(tmp_path, targets())
     one.train()
-    own = {name: value.clone() for name, value in one.own.items()}
+    own = {name: value.clone() for name, value in one.average.own.items()}
 
     judged = one.predict(one.eval_dataset).predictions
 
-    one.learner.student.load_state_dict(one.ema)
+    one.learner.student.load_state_dict(one.average.mean)
     with torch.no_grad():
         logits, _ = one.learner.student.eval()(one.eval_dataset.__getitems__(range(N_CLIPS))["features"])
     np.testing.assert_allclose(judged, logits.numpy(), atol=1e-5)
-    assert any(not torch.equal(own[name], value) for name, value in one.ema.items())
+    assert any(not torch.equal(own[name], value) for name, value in one.average.mean.items())
 
 
 def test_a_half_written_line_of_metrics_is_dropped(tmp_path):

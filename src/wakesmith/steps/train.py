@@ -113,7 +113,7 @@ def fit(
     trainer.go_on(checkpoint)
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
-        learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.ema}
+        learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.average.mean}
         for name, state in learned.items():
             save_file({key: value.contiguous().cpu() for key, value in state.items()}, out / f"{name}.safetensors.part")
             (out / f"{name}.safetensors.part").replace(out / f"{name}.safetensors")

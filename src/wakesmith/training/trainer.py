@@ -30,6 +30,7 @@ from wakesmith.losses._base import Answers, Loss, Moment, chosen
 from wakesmith.progress import say, track
 from wakesmith.students._norm import GROUP_ROWS, defer, fold
 from wakesmith.training.ahead import Ahead
+from wakesmith.training.average import Average
 from wakesmith.training.checkpoints import WHOLE
 from wakesmith.training.dataset import as_it_is
 from wakesmith.training.learner import Learner
@@ -47,7 +48,7 @@ class Trainer(transformers.Trainer):
         self, learner: Learner, args: transformers.TrainingArguments, train: Dataset[Any], dev: Dataset[Any],
         sampler: BalancedSampler, ema_decay: float, metrics_path: Path, dev_metrics: Any, micro_batch: int = 0,
     ) -> None:  # fmt: skip
-        self.learner, self.sampler, self.ema_decay, self.metrics_path = learner, sampler, ema_decay, metrics_path
+        self.learner, self.sampler, self.metrics_path = learner, sampler, metrics_path
         self.micro_batch, self.norms = micro_batch, defer(learner)
         self.counts: dict[str, float] = {}  # rows of the batch at work that each kind of loss is a mean over
         self.terms: dict[str, Tensor] = {}  # losses of the batch at work
@@ -60,17 +61,12 @@ class Trainer(transformers.Trainer):
         super().__init__(
             learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=collator
         )
-        self.hold()
-        self.ema = {name: value.clone() for name, value in self.own.items()}
+        self.average = Average(learner.student, ema_decay)
         self.remove_callback(PrinterCallback)
         if self.is_world_process_zero():
             writer = SummaryWriter(str(metrics_path.parent / "tensorboard"))  # type: ignore[no-untyped-call]
             self.add_callback(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
         self.add_callback(_AfterStep(self))
-
-    def hold(self) -> None:
-        """Hold the student's weights and statistics by name, the tensors themselves: no step walks the modules for them."""
-        self.own = {name: value.detach() for name, value in self.learner.student.state_dict(keep_vars=True).items()}
 
     @property
     def moment(self) -> Moment:
@@ -206,33 +202,9 @@ class Trainer(transformers.Trainer):
         """Rows a second since this process began to train, without the looks at dev."""
         return self.all_rows / self.all_s if self.all_s else 0.0
 
-    @torch.no_grad()
-    def average(self) -> None:
-        """One step of the moving average; early steps count more, so that the start is soon forgotten."""
-        decay = min(self.ema_decay, (1 + self.state.global_step) / (10 + self.state.global_step))
-        moving = [name for name, value in self.own.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.ema[name] for name in moving], [self.own[name] for name in moving], 1 - decay)
-        for name in self.own.keys() - set(moving):
-            self.ema[name].copy_(self.own[name])
-
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The student has its averaged weights inside."""
-        kept = {name: value.clone() for name, value in self.own.items()}
-        self._put(self.ema)
-        try:
-            yield
-        finally:
-            self._put(kept)
-
-    @torch.no_grad()
-    def _put(self, weights: Batch) -> None:
-        for name, value in self.own.items():
-            value.copy_(weights[name])
-
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Dev hears what will ship: the averaged weights."""
-        with self.averaged(), self._apart():
+        with self.average.inside(), self._apart():
             return super().evaluation_loop(*args, **kwargs)
 
     @contextlib.contextmanager
@@ -252,14 +224,14 @@ class Trainer(transformers.Trainer):
             super()._save_checkpoint(model, trial)
         if self.is_world_process_zero():
             folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-            save_file({name: value.contiguous() for name, value in self.ema.items()}, folder / "ema.safetensors")
+            save_file({name: value.contiguous() for name, value in self.average.mean.items()}, folder / "ema.safetensors")
             (folder / "counted.json").write_text(json.dumps(self.counted()), encoding="utf-8")
             (folder / WHOLE).touch()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         folder = Path(resume_from_checkpoint)
-        self.ema = load_file(folder / "ema.safetensors", device=str(self.args.device))
+        self.average.mean = load_file(folder / "ema.safetensors", device=str(self.args.device))
         self.take_counted(json.loads((folder / "counted.json").read_text(encoding="utf-8")))
 
     def go_on(self, checkpoint: Path | None) -> None:
@@ -287,7 +259,7 @@ class _AfterStep(TrainerCallback):
         left = state.max_steps - state.global_step
         self.bar = track(range(left), "train", total=state.max_steps, done=state.global_step)
         next(self.bar, None)
-        self.trainer.hold()  # wrapping the model for several processes has put other tensors in
+        self.trainer.average.hold()  # wrapping the model for several processes has put other tensors in
         self.trainer.since = time.perf_counter()
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -295,7 +267,7 @@ class _AfterStep(TrainerCallback):
         self.trainer.sampler.set_epoch(int((state.epoch or 0) + 1e-6))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.trainer.average()
+        self.trainer.average.step(state.global_step)
         control.should_log = control.should_log or state.global_step % int(args.save_steps) == 0
         next(self.bar, None)
 
