@@ -35,8 +35,8 @@ VOTES = 2
 """Prints at the same shift that make a pair worth judging."""
 JUDGED_SAMPLES = 2 * SAMPLE_RATE_HZ
 SHIFT_SAMPLES = 2 * HOP
-MOST_AT_ONCE = 8_000_000
-"""Prints that are sorted together: some 300 MB. More are taken in parts, each of which has all prints of its hashes."""
+MOST_AT_ONCE = 2_000_000
+"""Prints that are sorted together: some 100 MB. More are taken in parts, each of which has all prints of its hashes."""
 BLOCK = 4096
 """Recordings whose prints are read together."""
 SCATTER = np.uint32(2654435761)
@@ -105,7 +105,7 @@ def candidates(all_prints: Sequence[Prints], groups: npt.NDArray[np.int64]) -> l
     """Pairs of recordings of different groups that share prints at one shift. -> (first, second, shift in frames), sorted.
 
     Sorts prints of the same hashes and compares neighbours: the work grows as n log n with the length of the audio, and the
-    memory with what was found alone.
+    memory beyond a part with what was found.
     """
     if not all_prints:
         return []
