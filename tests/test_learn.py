@@ -207,9 +207,10 @@ def test_a_planted_false_wake_fires_less_after_it_was_learned(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_files_that_were_learned_are_not_learned_twice(run, tmp_path):
+def test_files_that_were_learned_are_not_learned_twice(run, tmp_path, capsys):
     wakes, _ = own_files(tmp_path, n=1)
     first = learn.run(of(run), run / "bundle", wakes, None, trust=True)
+    assert "round 01: " not in capsys.readouterr().err  # the command's answer says it
 
     assert learn.run(of(run), run / "bundle", wakes, None, trust=True) == first
     assert not (run / "rounds" / "02").exists()

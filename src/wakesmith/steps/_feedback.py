@@ -37,7 +37,7 @@ def take_up(recipe: Recipe, place: Run, command: str) -> Round | None:
     open_rounds = [one for one in _rounds.of(recipe, place.folder) if not one.is_told]
     for one in open_rounds:
         say(f"{command}: round {one.name} was interrupted and is finished first")
-        finish(recipe, place, one)
+        say(line(finish(recipe, place, one)))
     forge.check_whole(recipe, place, road, command)
     return open_rounds[-1] if open_rounds else None
 
@@ -91,7 +91,6 @@ def finish(recipe: Recipe, place: Run, one: Round) -> dict[str, Any]:
     if one.plan["kind"] == "learn":
         told["files"] = learn.heard_again(one, place.folder / "bundle", told["files"])
     write_json(one.folder / TOLD, told)
-    say(line(told))
     return told
 
 

@@ -92,7 +92,9 @@ def _one(recipe: Recipe, place: Run, asked: dict[str, int] | None = None) -> dic
         _feedback.drop(one)
         return None
     _feedback.found(one, told)
-    return _feedback.finish(recipe, place, one)
+    made = _feedback.finish(recipe, place, one)
+    say(_feedback.line(made))
+    return made
 
 
 def search(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
