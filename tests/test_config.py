@@ -42,8 +42,14 @@ def test_a_wrong_type_is_not_converted():
 def test_an_unknown_part_lists_what_there_is():
     told = problems({"loss": {"name": "cross_entrpy"}})
 
-    assert "Did you mean 'cross_entropy'?" in told
+    assert "loss: unknown name 'cross_entrpy'. Did you mean 'cross_entropy'?" in told
     assert "kd" in told
+
+
+def test_no_message_says_twice_where_it_is_wrong():
+    for data, told in (({"loss": "nothing"}, "configuration: loss: unknown"), (3, "configuration: expected a mapping")):
+        with pytest.raises(ConfigError, match=f"^{told}"):
+            config.parse(Outer, data)
 
 
 def test_a_part_may_be_given_by_name_alone():

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from wakesmith import registry
 from wakesmith.disk import is_file
-from wakesmith.errors import ConfigError, WakesmithError
+from wakesmith.errors import ConfigError
 
 MAX_YAML = 1 << 18
 """Letters in a file of settings."""
@@ -131,11 +131,11 @@ def _part(kind: str, data: Any, where: str, problems: list[str]) -> PartSettings
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
         problems.append(f"{where}: expected a name or a mapping with 'name', one of {', '.join(registry.names(kind))}.")
         return None
+    if data["name"] not in (known := registry.names(kind)):
+        problems.append(registry.unknown(where, data["name"], known))
+        return None
     try:
         model = registry.load(kind, data["name"]).Config
-    except WakesmithError as error:
-        problems.append(f"{where}: {error}")
-        return None
     except ModuleNotFoundError as error:
         problems.append(f"{where}: '{data['name']}' needs the package {error.name}. Install it: pip install 'wakesmith[all]'")
         return None
@@ -146,7 +146,7 @@ def _validate(model: type[Settings], data: Any, where: str, problems: list[str])
     if isinstance(data, model):
         return data
     if not isinstance(data, Mapping):
-        problems.append(f"{where or 'configuration'}: expected a mapping of keys to values, got {_short(data)}.")
+        problems.append(f"{where}: expected a mapping of keys to values, got {_short(data)}.".removeprefix(": "))
         return None
     before = len(problems)
     values = dict(data)
