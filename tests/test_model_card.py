@@ -1,6 +1,8 @@
 """The model card: what card.json says, for people, true at any time."""
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -93,11 +95,57 @@ def test_a_folder_of_the_makers_machine_is_not_told():
     assert "/home/ana" not in told
 
 
+def test_a_report_names_no_folder_of_the_makers_machine():
+    first, second = (
+        {"name": "whisper", "path": f"/home/ana/{name}", "checkpoint": "/home/ana/own.pt"} for name in ("one", "two")
+    )
+    told = {
+        "teacher": {"name": "ensemble", "members": [first, second]}, "encoder_source": "/home/ana/one + /home/ana/two",
+        "dev": {"n_clips": 3},
+    }  # fmt: skip
+
+    shared = _model_card.anywhere(told)
+
+    assert "/home" not in str(shared)
+    assert shared["encoder_source"] == "one + two"
+    assert [one["path"] for one in shared["teacher"]["members"]] == ["one", "two"]
+    assert shared["dev"] == told["dev"]
+    assert first["path"] == "/home/ana/one"
+
+
 def test_what_others_wrote_stays_text():
     told = shown(phrases=[Phrase(text="a | b\n# c")], data=[Source(name="<b>x", licence="[a](b)", recordings=1, hours=0.1)])
 
     assert "# a \\| b # c\n" in told
     assert "| \\<b>x | \\[a](b) |" in told
+
+
+MICRO = {"front_end": "outside", "features": {"name": "micro"}}
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted"),
+    [
+        ({}, ["wakesmith", "'wakesmith[live]'", "'wakesmith[serve]'"]),
+        (MICRO, ["'wakesmith[micro]'", "'wakesmith[live,micro]'", "'wakesmith[serve,micro]'"]),
+        ({**MICRO, "model": "model.tflite"}, ["'wakesmith[tflite]'", "'wakesmith[live,tflite]'", "'wakesmith[serve,tflite]'"]),
+    ],
+)
+def test_each_way_to_load_it_names_the_extras_that_it_takes(own: dict[str, object], wanted: list[str]):
+    extras = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    found = re.findall(r"`pip install ([^`]+)`", shown(**own))
+
+    assert found == wanted
+    assert set(re.findall(r"\w+", " ".join(found))) - {"wakesmith"} <= extras.keys()
+
+
+def test_a_file_for_openwakewords_programs_is_not_said_to_run_here():
+    told = shown(front_end="outside", features={"name": "speech_embedding"})
+
+    assert "Programs of openWakeWord compute the speech embeddings" in told
+    assert "load_bundle" not in told
+    assert "wakesmith detect" not in told
 
 
 def test_only_a_file_for_browsers_is_said_to_run_there():

@@ -16,6 +16,8 @@ from wakesmith.data.sources import Key, key
 from wakesmith.steps._heard import Heard, Scored, fired
 
 MISSES = ("missed", "n", "frr", "low", "high")
+PLACES = ("path", "checkpoint")
+"""Settings of a teacher that say where it lies."""
 
 
 def sources(recordings: Iterable[Recording], fingerprints: Mapping[Key, str] = {}) -> list[Source]:
@@ -37,13 +39,26 @@ def sources(recordings: Iterable[Recording], fingerprints: Mapping[Key, str] = {
 
 
 def teacher(told: Mapping[str, Any], facts: Iterable[str]) -> dict[str, Any]:
-    """The card that `teach` wrote -> the facts of it that ship; folders of this machine are told by their last name."""
-    kept = {fact: told[fact] for fact in facts if fact in told}
-    part = told.get("teacher", {})
+    """The card that `teach` wrote -> the facts of it that ship."""
+    shared = anywhere(told)
+    return {fact: shared[fact] for fact in facts if fact in shared}
+
+
+def anywhere(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The card that `teach` wrote, for others too: folders of this machine are told by their last name."""
+    made, part = dict(told), told.get("teacher", {})
     for one in (part, *part.get("members", [])):
-        for place in filter(None, (one.get("path"), one.get("checkpoint"))):
-            kept["encoder_source"] = kept["encoder_source"].replace(place, Path(place).absolute().name)
-    return kept
+        for place in filter(None, map(one.get, PLACES)):
+            made["encoder_source"] = made["encoder_source"].replace(place, Path(place).absolute().name)
+    if part:
+        made["teacher"] = _named(part)
+    return made
+
+
+def _named(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a teacher; where one lies, the folder's last name."""
+    made = {**part, **{key: Path(part[key]).absolute().name for key in PLACES if part.get(key)}}
+    return made | ({"members": [_named(one) for one in part["members"]]} if "members" in part else {})
 
 
 def measured(told: dict[str, Any], test: Heard, point: OperatingPoint, patience_s: float) -> Measured:

@@ -155,7 +155,7 @@ def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: li
 
     from wakesmith import bundle
     from wakesmith.data.audio_store import AudioStore
-    from wakesmith.steps import _groups, _recipe
+    from wakesmith.steps import _groups, _model_card, _recipe
 
     card, took_s = bundle.load_card(folder / "bundle"), _recipe.took_s(folder)
     recordings = AudioStore.open(folder / "prepare").recordings
@@ -166,7 +166,7 @@ def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: li
     n_bytes = (folder / "bundle" / card.model).stat().st_size
     shared = {
         "student": {"name": recipe.student.name, "parameters": card.parameters, "bytes": n_bytes, "dev": student["dev"]},
-        "teacher": json.loads(teacher.read_text(encoding="utf-8")) if recipe.train.distil else None,
+        "teacher": _model_card.anywhere(json.loads(teacher.read_text(encoding="utf-8"))) if recipe.train.distil else None,
         "training": [json.loads(line) for line in lines],
         "data": _groups.counted(recordings.values()),
         "cost": [{"step": step, "took_s": took_s[step]} for step in _recipe.road(recipe)[:-1] if step in took_s],  # so far
