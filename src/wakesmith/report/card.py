@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from wakesmith.bundle import Card, Measured, Phrase
 
 DATA_HEAD = ["source", "licence", "recordings", "hours", "commercial use"]
+OPENWAKEWORD = "speech_embedding"
+"""Features that no front-end of ours computes beside a model."""
 
 
 def text(card: Card, model_bytes: int | None) -> str:
@@ -165,13 +167,21 @@ class Place(NamedTuple):
 
 def places(card: Card, folder: str = "FOLDER") -> list[Place]:
     """A way for each place that runs this file, as Markdown. folder: where the bundle lies."""
+    if card.front_end == "outside" and card.features.get("name") == OPENWAKEWORD:
+        return [
+            Place(
+                "Programs of openWakeWord compute the speech embeddings that this file hears: give them `model.tflite` "
+                "(pyopen-wakeword) or `model.onnx` (openwakeword). Wakesmith runs the `bundle` of the same run."
+            )
+        ]
     names = ", ".join(f"`{texts.file_name(one)}`" for one in card.texts)
     made = [
         Place(f"Python (`pip install {_package(card)}`, no torch):",
               f"```python\nfrom wakesmith import load_bundle\n\ndetector = load_bundle(\"{folder}\")\n"
               "print(detector.process(samples))  # 16 kHz mono, float in -1..1 or int16, chunks of any size\n```"),
-        Place("Command line:", f"```\nwakesmith detect {folder} recording.wav\nwakesmith listen {folder}\n```"),
-        Place(f"Home Assistant and other Wyoming clients (`pip install 'wakesmith[serve]'`), as {names}:",
+        Place(f"Command line (`pip install {_package(card, 'live')}` for the microphone):",
+              f"```\nwakesmith detect {folder} recording.wav\nwakesmith listen {folder}\n```"),
+        Place(f"Home Assistant and other Wyoming clients (`pip install {_package(card, 'serve')}`), as {names}:",
               f"```\nwakesmith serve {folder} --host 0.0.0.0\n```"),
     ]  # fmt: skip
     if card.model.endswith(".onnx") and card.front_end == "inside":
@@ -200,11 +210,11 @@ def on_device(card: Card) -> list[Place]:
     ]
 
 
-def _package(card: Card) -> str:
+def _package(card: Card, *also: str) -> str:
     """What runs the bundle: with an extra for another engine, or for a front-end that lies outside of the model."""
-    if card.model.endswith(".tflite"):
-        return "'wakesmith[tflite]'"
-    return "wakesmith" if card.front_end == "inside" else f"'wakesmith[{_plain(str(card.features.get('name')))}]'"
+    outside = [str(card.features["name"])] if card.front_end == "outside" else []
+    extras = [*also, *(["tflite"] if card.model.endswith(".tflite") else outside)]
+    return f"'wakesmith[{','.join(extras)}]'" if extras else "wakesmith"
 
 
 def _table(head: Sequence[str], rows: Sequence[Row]) -> str:
