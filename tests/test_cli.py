@@ -176,6 +176,11 @@ def test_a_plan_with_a_folder_that_is_not_there_is_refused(capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_plan_in_a_language_that_no_voice_knows_writes_nothing(capsys, tmp_path):
+    assert "espeak does not know 'xx'" in refused(capsys, *plan(tmp_path, "--set", "language=xx"))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("command", ["plan", "forge"])
 def test_a_run_of_another_phrase_is_not_begun_anew(capsys, tmp_path, command):
     assert guarded(lambda: app([str(word) for word in plan(tmp_path)], standalone_mode=False)) == 0

@@ -71,12 +71,13 @@ def plan(recipe: Any, folder: Path, json: bool) -> None:
     from wakesmith.steps import _cost, _recipe, speak
     from wakesmith.steps import forge as step
 
+    doubts, minutes = speak.doubts(recipe), _cost.minutes(recipe)  # refused before anything is written
     step.plan(recipe, folder)
     steps, config = _recipe.road(recipe), folder / "config.yaml"
     found = {"run": str(folder), "config": str(config), "steps": steps, "settings": recipe.model_dump(mode="json")}
-    found["minutes"], found["doubts"] = _cost.minutes(recipe), speak.doubts(recipe)
+    found["minutes"], found["doubts"] = minutes, doubts
     end = f"Next: the same command with forge, or step by step: wakesmith {steps[0]} {folder}"
-    answer(json, found, lambda: "\n".join([f"{config}: written. {_cost.told(recipe)}", *found["doubts"], end]))
+    answer(json, found, lambda: "\n".join([f"{config}: written. {_cost.told(recipe)}", *doubts, end]))
 
 
 def _step_command(name: str, text: str) -> None:

@@ -92,9 +92,10 @@ def begin(runs: Path, name: str, made: str, recipe: str, *fields: str) -> tuple[
     if not (recipe or "").strip() or recipe.strip() == made.strip():
         made = recipe = remade(*fields)[0]
     read = _plan.read(recipe)
+    cost = _costs(read)  # which refuses what cannot be forged, before anything is written
     folder = _plan.planned(runs, (name or "").strip() or _plan.run_name(read.phrases[0]), read)
     _work.start(folder, read.phrases)
-    return made, recipe, _costs(read), *_shown(folder)
+    return made, recipe, cost, *_shown(folder)
 
 
 def stopped(runs: Path, name: str) -> tuple[Any, ...]:
