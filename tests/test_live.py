@@ -1,6 +1,7 @@
 """A live teacher gives the loss that its stored answers give, and trains without a store."""
 
 import json
+import multiprocessing
 import shutil
 
 import pytest
@@ -67,6 +68,7 @@ def test_processes_that_read_batches_change_no_weight(taught, tmp_path):
         train.fit(settings(taught, workers=workers), taught, tmp_path / str(workers), distil=True)
 
     assert (tmp_path / "0" / "model.safetensors").read_bytes() == (tmp_path / "1" / "model.safetensors").read_bytes()
+    assert not multiprocessing.active_children()  # they end with the training
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
@@ -83,6 +83,15 @@ class Trainer(transformers.Trainer):
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[Any]:
         return self.sampler
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
+        """Dev lies in memory: no process needs to read it."""
+        return self.get_test_dataloader(self.eval_dataset if eval_dataset is None else eval_dataset)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
+        loader: Any = DataLoader(test_dataset, self.args.eval_batch_size, collate_fn=as_it_is)  # type: ignore[arg-type]
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
         started = time.perf_counter()
@@ -240,6 +249,9 @@ class Trainer(transformers.Trainer):
             self._load_from_checkpoint(str(checkpoint))  # transformers would train a step more
         else:
             self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if readers := getattr(self.callback_handler.train_dataloader, "_iterator", None):
+            # Left to garbage collection, which may take their queue first, each would be waited for 5 s in vain.
+            readers._shutdown_workers()
 
     def counted(self) -> dict[str, Any]:
         """What was counted so far and a resumed run goes on from."""
