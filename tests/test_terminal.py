@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,18 @@ def test_a_terminal_gets_a_rule_and_every_cell_as_it_is():
 
     assert any("─" in line for line in lines)
     assert all(any(cell in line for line in lines) for row in ROWS[1:] for cell in row)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 300])
+def test_a_table_that_is_too_wide_for_a_terminal_goes_on_below_with_its_names(monkeypatch, columns: int):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    names = [f"errors, column{i}" for i in range(12)]
+    lines = tables.ruled([["teacher", *names], ["moonshine", *(f"2{i}.6 % ± 0.9" for i in range(12))]])
+
+    text = "\n".join(lines)
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines) <= columns
+    assert all(f"column{i}" in text and f"2{i}.6 % ± 0.9" in text for i in range(12))
+    assert text.count("moonshine") == (1 if columns == 300 else text.count("─\n"))
 
 
 def test_a_program_that_reads_along_gets_no_escape_codes_and_a_terminal_does():

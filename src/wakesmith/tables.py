@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import itertools
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 
 Row = Sequence[str]
 Look = Callable[[Sequence[Row]], list[str]]
+GAP = 3
+"""Between columns on a terminal."""
+EDGES = 2
+MOST_WHOLE = 16
+"""Letters of a cell that is not wrapped, as a figure with its interval."""
 
 
 def aligned(rows: Sequence[Row]) -> list[str]:
@@ -24,18 +30,45 @@ def markdown(rows: Sequence[Row]) -> list[str]:
 
 
 def ruled(rows: Sequence[Row]) -> list[str]:
-    """For the eye: a line under the head, long cells wrapped to the terminal's width."""
+    """For the eye: a line under the head, long cells wrapped to the terminal's width; columns that do not fit come below."""
+    width, least = shutil.get_terminal_size().columns, [_least(column) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for low, high in _fitting(least, width):
+        part = [[row[0], *row[low:high]] for row in rows]
+        lines += [*([""] if lines else []), *_ruled(part, [least[0], *least[low:high]], width)]
+    return lines
+
+
+def _least(column: Sequence[str]) -> int:
+    """Letters that a column needs so that no word and no figure of it is broken in two."""
+    head, *cells = column
+    words = [word for text in (head, *(cell for cell in cells if len(cell) > MOST_WHOLE)) for word in text.split()]
+    return max(map(len, [*words, *(cell for cell in cells if len(cell) <= MOST_WHOLE)]), default=0)
+
+
+def _fitting(least: Sequence[int], width: int) -> list[tuple[int, int]]:
+    """Columns (first, after the last) that stand beside the first one of all."""
+    begun = EDGES + least[0]
+    ends, used = [1], begun
+    for i, own in enumerate(least[1:], start=1):
+        if used + GAP + own > width and i > ends[-1]:
+            ends, used = [*ends, i], begun
+        used += GAP + own
+    return list(itertools.pairwise([*ends, len(least)])) or [(1, 1)]
+
+
+def _ruled(rows: Sequence[Row], least: Sequence[int], width: int) -> list[str]:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in rows[0]:
-        table.add_column(Text(head), overflow="fold")
+    for head, letters in zip(rows[0], least, strict=True):
+        table.add_column(Text(head), overflow="fold", min_width=letters)
     for row in rows[1:]:
         table.add_row(*map(Text, row))
-    console = Console(file=io.StringIO(), force_terminal=True, width=shutil.get_terminal_size().columns)
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
     console.print(table)
     shown = console.file.getvalue().strip("\n")  # type: ignore[attr-defined]
     return [line.rstrip() for line in shown.splitlines() if line.strip()]
