@@ -59,7 +59,7 @@ def test_a_terminal_gets_a_rule_and_every_cell_as_it_is():
 @pytest.mark.parametrize("columns", [60, 80, 300])
 def test_a_table_that_is_too_wide_for_a_terminal_goes_on_below_with_its_names(monkeypatch, columns: int):
     monkeypatch.setenv("COLUMNS", str(columns))
-    names = [f"errors, column{i}" for i in range(12)]
+    names = [f"errors, {'a' * i}column{i}" for i in range(12)]
     lines = tables.ruled([["teacher", *names], ["moonshine", *(f"2{i}.6 % ± 0.9" for i in range(12))]])
 
     text = "\n".join(lines)

@@ -63,9 +63,11 @@ def _ruled(rows: Sequence[Row], least: Sequence[int], width: int) -> list[str]:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head, letters in zip(rows[0], least, strict=True):
-        table.add_column(Text(head), overflow="fold", min_width=letters)
+    table, spare = Table(box=box.SIMPLE_HEAD, pad_edge=False), width - EDGES - sum(least) - GAP * (len(least) - 1)
+    for head, letters, column in zip(rows[0], least, zip(*rows, strict=True), strict=True):
+        more = max(0, min(spare, max(map(len, column)) - letters))
+        table.add_column(Text(head), overflow="fold", width=letters + more)
+        spare -= more
     for row in rows[1:]:
         table.add_row(*map(Text, row))
     console = Console(file=io.StringIO(), force_terminal=True, width=width)
