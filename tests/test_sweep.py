@@ -30,14 +30,14 @@ def space_of(given: dict) -> _space.Space:
     ("given", "told"),
     [
         ({}, "empty"),
-        ({"student.widht": {"values": [8]}}, "student.widht: 8.*Did you mean 'width'"),
+        ({"student.widht": {"values": [8]}}, "^space.yaml: student.widht=8: student.widht: unknown key. Did you mean 'width'"),
         ({"views.n_views": {"values": [8]}}, "views.n_views: a trial changes features, student, losses, train alone"),
         ({"student.width": {"low": 8}}, "expected values: .*or low and high"),
         ({"student.width": {"low": 8, "high": 8}}, "expected low under high"),
         ({"train.learning_rate": {"low": 0, "high": 1, "log": True}}, "over 0 for log"),
         ({"student.width": {"low": 8, "high": 16, "setp": 4}}, "student.width: setp: unknown key. Did you mean 'step'"),
-        ({"train.ema_decay": {"low": 0.5, "high": 2.0}}, "train.ema_decay: 2.0"),
-        ({"student.width": {"values": [8, "wide"]}}, "student.width: wide"),
+        ({"train.ema_decay": {"low": 0.5, "high": 2.0}}, "train.ema_decay=2.0"),
+        ({"student.width": {"values": [8, "wide"]}}, "student.width=wide"),
     ],
 )  # fmt: skip
 def test_a_space_that_no_trial_could_take_is_refused(given: dict, told: str):

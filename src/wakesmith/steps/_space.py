@@ -72,10 +72,7 @@ def space_of(values: Mapping[str, Any], given: Mapping[str, Any], source: str) -
             )
         space[key] = config.parse(Choice, choice if isinstance(choice, Mapping) else {"values": choice}, f"{source}: {key}")
         for value in space[key].tried:
-            try:
-                _recipe.load(merge(values, over({key: value})))
-            except ConfigError as error:
-                raise ConfigError(f"{source}: {key}: {value}: {error}") from error
+            config.parse(_recipe.Recipe, merge(values, over({key: value})), f"{source}: {key}={value}")
     return space
 
 
