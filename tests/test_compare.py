@@ -113,6 +113,8 @@ def test_the_table_has_a_line_an_arm(compared):
     lines = _compare.table(compared[1]).splitlines()
 
     assert sum(line.startswith(("| none", "| taught", "| hotter")) for line in lines) == 3
+    assert "2 seeds, 95 % intervals over seeds" in lines[0]
+    assert "one seed, so no intervals" in _compare.table({**compared[1], "n_seeds": 1})
 
 
 def test_teachers_are_named_on_the_command_line():

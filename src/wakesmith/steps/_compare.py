@@ -249,7 +249,8 @@ def table(told: dict[str, Any], look: Look = markdown) -> str:
         cost = f"{teacher['ms_per_view']:.1f}" if teacher and teacher["ms_per_view"] else "-"
         rows.append([arm["name"], *cells, own, f"{arm['train_s']:.0f}", cost])
     student = told["student"]
-    what = f"{student['name']}, {told['arms'][0]['parameters']:,} parameters, {told['n_seeds']} seeds, 95 % intervals over seeds"
+    seeds = "one seed, so no intervals" if told["n_seeds"] == 1 else f"{told['n_seeds']} seeds, 95 % intervals over seeds"
+    what = f"{student['name']}, {told['arms'][0]['parameters']:,} parameters, {seeds}"
     return "\n".join([what, "", *look(rows)])
 
 
