@@ -1,11 +1,16 @@
-"""The page in a browser, as `wakesmith ui` serves it: a phrase is forged, watched and tried. No request leaves the machine."""
+"""The page in a browser, as `wakesmith ui` serves it: a phrase is forged, watched, judged, tried, bettered and taken away.
 
+No request leaves the machine.
+"""
+
+import json
 import os
 import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +20,9 @@ import pytest
 
 from tests import tiny_encoders, tiny_run
 from tests.browser import CHROMIUM, api
+from tests.test_page_judge import expect_figures, move
 from wakesmith import audio, config
+from wakesmith.cli import app as cli
 from wakesmith.runtime.detector import Detector
 
 pytestmark = pytest.mark.slow
@@ -185,6 +192,22 @@ def test_the_training_is_watched(page: Any):
     says(page, "#teacher-card", "The gate is off")
 
 
+def told_of(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "runs" / "swoop" / "evaluate" / "report.json").read_text()))
+
+
+def test_what_was_forged_is_judged_without_choosing_it_again(page: Any, folder: Path):
+    report = told_of(folder)
+    tab(page, "Judge")
+
+    says(page, "#figures", f"{report['operating_point']['threshold']:.4f} (the shipped one)")
+    expect_figures(page, "test", report["test"]["conditions"][0], report["test"]["false_accepts"])
+    move(page, 0.02)
+    says(page, "#mistake", "False wake, test")
+    page.locator("#sound").get_by_label("Play", exact=True).click()
+    page.wait_for_selector("#sound [aria-label=Pause]")
+
+
 def test_a_file_is_tried(page: Any, folder: Path):
     detector = Detector.load(folder / "runs" / "swoop" / "bundle")
     found = [*detector.process(audio.read(folder / "three.wav")), *detector.finish()]
@@ -208,6 +231,38 @@ def test_the_microphone_is_tried(page: Any):
     found = re.search(r"swoop: (\d+) detection", told)
     assert found, told
     assert int(found[1]) >= 1
+
+
+def test_a_missed_phrase_is_sent_and_learned_on_the_page(page: Any, folder: Path):
+    tab(page, "Judge")
+    page.locator("#learn").click()
+    says(page, "body", "Nothing was sent yet.")
+    page.locator(".toast-close").first.click()
+    audio.write(folder / "missed.wav", tiny_run.sound("wake", np.random.default_rng(78)))
+    page.locator("#own input[type=file]").set_input_files(folder / "missed.wav")
+    page.wait_for_selector("#own [aria-label=Play]")
+    page.get_by_label("It was said, and missed").check()
+    page.locator("#send").click()
+    says(page, "#sent", "wakesmith learn")
+    page.get_by_label("Learn from what the teacher doubts too").check()
+    page.locator("#learn").click()
+
+    says(page, "#better", "swoop: At work")
+    says(page, "#better", "round 01: 1 clips", MOST_S)
+    assert (folder / "runs" / "swoop" / "rounds" / "01" / "round.json").exists()
+    says(page, "#figures", f"{told_of(folder)['operating_point']['threshold']:.4f} (the shipped one)")
+
+
+def test_the_bundle_is_taken_away_and_detect_opens_it(page: Any, folder: Path, capsys: pytest.CaptureFixture[str]):
+    tab(page, "Take away")
+    says(page, "#next-steps", "What to do next")
+    with page.expect_download() as found:
+        page.locator("#download").click()
+    found.value.save_as(folder / "bundle.zip")
+    zipfile.ZipFile(folder / "bundle.zip").extractall(folder / "taken")
+
+    cli(["detect", str(folder / "taken" / "swoop"), str(folder / "three.wav")], standalone_mode=False)
+    assert re.search(r"[1-9] detection", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

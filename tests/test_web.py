@@ -131,6 +131,10 @@ def test_progress_is_read_from_the_output():
         (["[1/8] speak", "wakesmith: interrupted. The same command goes on from here."], "stopped"),
         (["Traceback (most recent call last):", "KeyboardInterrupt", "wakesmith: interrupted. The same command ..."], "stopped"),
         (["[1/8] speak"], "stopped"),
+        (["$ wakesmith forge", "round 01: 5 clips; dev misses"], "stopped"),
+        (["$ wakesmith learn runs/x/bundle --misses m", "learn: 1 of 1 files", "round 01: 3 clips; dev misses"], "done"),
+        (["$ wakesmith mine runs/x", "nothing new was found"], "done"),
+        (["$ wakesmith mine runs/x", "mine: train 0.5 h"], "stopped"),
         (["wakesmith: configuration: 2 problems:", "  - a", "  - b"], "failed"),
         (["Traceback (most recent call last):", "ValueError: x"], "failed"),
         ([], "none"),
@@ -154,9 +158,9 @@ def test_a_run_with_a_damaged_configuration_is_not_called_planned(tmp_path: Path
 def test_a_forge_that_cannot_begin_tells_why(tmp_path: Path):
     place = run(tmp_path)
     (place / "config.yaml").write_text("phrase: hey nova\ntrain: {stepz: 1}\n")
-    _work.start(place, ["hey nova"])
+    _work.start(place, _work.forging(place, ["hey nova"]))
     with pytest.raises(WakesmithError, match="at work here already"):
-        _work.start(place, ["hey nova"])
+        _work.start(place, _work.forging(place, ["hey nova"]))
     until = time.monotonic() + 60
     while _work.at_work(place) and time.monotonic() < until:
         time.sleep(0.1)

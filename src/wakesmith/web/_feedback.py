@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -71,7 +72,13 @@ def sent(run: Path) -> list[Path]:
     return [path for kind in OPTIONS for path in sorted((run / FOLDER / kind).glob("*.*"))]
 
 
+def words(run: Path) -> list[str]:
+    """The command that learns from the sent files, in words after the program's name; none when there are none."""
+    places = [(option, run / FOLDER / kind) for kind, option in OPTIONS.items()]
+    given = [word for option, place in places if any(place.glob("*.*")) for word in (option, str(place))]
+    return ["learn", str(run / "bundle"), *given] if given else []
+
+
 def command(run: Path) -> str:
-    """What learns from the sent files; empty when there are none."""
-    given = [f"{option} {run / FOLDER / kind}" for kind, option in OPTIONS.items() if list((run / FOLDER / kind).glob("*.*"))]
-    return f"wakesmith learn {run / 'bundle'} {' '.join(given)}" if given else ""
+    """The same for a terminal."""
+    return shlex.join(["wakesmith", *words(run)])

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 
+from wakesmith import bundle
 from wakesmith.errors import ConfigError
-from wakesmith.run import CONFIG
+from wakesmith.run import CONFIG, WHOLE
+from wakesmith.web import _work
 
 NOTHING = "There is no run yet. Forge the first one below."
 CHOOSE = "Choose a run at the top, or forge the first one in the tab Forge."
+
+
+class Chosen(NamedTuple):
+    """The run that is chosen at the top, and what tells the tabs to look at it again."""
+
+    run: gr.Dropdown
+    made: gr.State
+    """Changes with the run, and when its bundle or its figures are new."""
+    working: gr.State
+    """Changes with the run, and when work on it begins or ends, wherever that was started."""
+
+
+def stand(runs: Path, name: str | None) -> tuple[str, str]:
+    """-> (made, working) of a run; a run that has gone has none."""
+    if not name or name not in names(runs):
+        return "", ""
+    made = (runs / name / "bundle" / bundle.CARD, runs / name / "evaluate" / WHOLE)
+    times = [path.stat().st_mtime_ns if path.exists() else 0 for path in made]
+    return f"{name} {times}", f"{name} {_work.at_work(runs / name)}"
 
 
 def names(runs: Path) -> list[str]:

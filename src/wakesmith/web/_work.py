@@ -1,9 +1,10 @@
-"""A forge at work: the command line in a process of its own, told by its output. One a run folder."""
+"""A command at work: the command line in a process of its own, told by its output. One a run folder."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +20,11 @@ LOG = "forge.log"
 STEP = re.compile(r"\[(\d+)/(\d+)\] (\w+)")
 COUNT = re.compile(r"(.+): (\d+) of (\d+)(?:, (.+) left)?")
 LAST_LINES = 12
+ASKED = "$ wakesmith "
+"""Before the words of the command, in the first line of what it said."""
+ANSWERS = {"learn": ("round ",), "mine": ("rounds made: ", "nothing new was found")}
+"""How a line of the answer begins of a command that came to its end; the others', forge's: a bundle."""
+STOPPED = "Stopped. What was made is kept: press Go on."
 
 _started: dict[Path, subprocess.Popen[bytes]] = {}
 _gate = threading.Lock()
@@ -42,15 +48,21 @@ class Progress:
         return (self.number - 1 + self.part) / self.n_steps if self.n_steps else 0.0
 
 
-def start(folder: Path, phrases: list[str]) -> None:
-    """Begin, or go on: `wakesmith forge` with the run's own config.yaml. Raises WakesmithError when one is at work here."""
+def forging(folder: Path, phrases: list[str]) -> list[str]:
+    """The command that begins, or goes on, with the run's own config.yaml."""
     if any("," in phrase for phrase in phrases):
         raise ConfigError("phrase: a comma separates phrases; leave it out of one.")
+    return ["forge", "--preset", str(folder / CONFIG), "--out", str(folder), "--", ",".join(phrases)]
+
+
+def start(folder: Path, words: list[str]) -> None:
+    """Begin `wakesmith WORDS` on a run folder. Raises WakesmithError when something is at work here."""
     with _gate:
         if at_work(folder):
-            raise WakesmithError(f"{folder}: a forge is at work here already. Wait for it, or press Stop.")
-        words = ["forge", "--preset", str(folder / CONFIG), "--out", str(folder), "--", ",".join(phrases)]
+            raise WakesmithError(f"{folder}: a command is at work here already. Wait for it, or press Stop.")
         with (folder / LOG).open("wb") as log:
+            log.write(f"{ASKED}{shlex.join(words)}\n".encode())
+            log.flush()
             _started[folder.resolve()] = subprocess.Popen(
                 [sys.executable, "-m", "wakesmith.cli", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -84,7 +96,7 @@ def _own(folder: Path) -> subprocess.Popen[bytes] | None:
 
 
 def lines(folder: Path) -> list[str]:
-    """What the last forge that the page began has said; empty when there was none."""
+    """What the last command that the page began has said; empty when there was none."""
     path = folder / LOG
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
@@ -102,24 +114,38 @@ def progress(said: list[str]) -> Progress:
     return now
 
 
+def asked(said: list[str]) -> str:
+    """The command whose output this is: forge, learn or mine; empty when there was none."""
+    return said[0].removeprefix(ASKED).partition(" ")[0] if said and said[0].startswith(ASKED) else ""
+
+
 def ended(folder: Path, said: list[str]) -> tuple[str, str]:
-    """How the last forge ended: ("done" | "stopped" | "failed" | "none", a sentence)."""
-    if any(line.startswith("bundle: ") for line in said):
-        return "done", "Done. Watch how it learned, judge what it hears, and try it in the tabs above."
-    if not said:
-        try:
-            config.read_yaml(folder / CONFIG)
-        except WakesmithError as error:  # a run folder that was damaged by hand
-            return "failed", str(error)
-        if (folder / "evaluate" / "whole.json").exists():
-            return "done", "Forged. Go on makes only what a changed recipe needs."
-        return "none", "Planned, not forged yet. Press Go on."
+    """How the last command ended: ("done" | "stopped" | "failed" | "none", a sentence)."""
+    command, again = asked(said), STOPPED
+    if command in ANSWERS:
+        again = f"Stopped. What was made is kept: press {command.capitalize()} again."
     told = [line.removeprefix("wakesmith: ") for line in said if line.startswith("wakesmith: ")]
     if told and told[-1].startswith("interrupted"):  # its helpers may have said more
-        return "stopped", "Stopped. What was made is kept: press Go on."
+        return "stopped", again
     if told:
         after = said[max(i for i, line in enumerate(said) if line.startswith("wakesmith: ")) + 1 :]
         return "failed", "\n".join([told[-1], *after])
     if any(line.startswith("Traceback") for line in said):
         return "failed", f"It broke off: {said[-1]} All that it said lies in {folder / LOG}."
-    return "stopped", "Stopped. What was made is kept: press Go on."
+    if not said:
+        return _without_log(folder)
+    if not any(line.startswith(ANSWERS.get(command, ("bundle: ",))) for line in said):
+        return "stopped", again
+    if command in ANSWERS:
+        return "done", "\n".join(line for line in said if line.startswith(("round ", *ANSWERS[command])))
+    return "done", "Done. Watch how it learned, judge what it hears, and try it in the tabs above."
+
+
+def _without_log(folder: Path) -> tuple[str, str]:
+    try:
+        config.read_yaml(folder / CONFIG)
+    except WakesmithError as error:  # a run folder that was damaged by hand
+        return "failed", str(error)
+    if (folder / "evaluate" / "whole.json").exists():
+        return "done", "Forged. Go on makes only what a changed recipe needs."
+    return "none", "Planned, not forged yet. Press Go on."

@@ -17,7 +17,8 @@ TABS = (
     "compare",
     "take_away",
 )
-"""Files with TITLE and `build(runs, run)`, in the order of the page."""
+"""Files with TITLE and `build(runs, chosen)`, in the order of the page."""
+LOOK_EVERY_S = 3.0
 
 
 def build(runs: Path) -> gr.Blocks:
@@ -28,11 +29,14 @@ def build(runs: Path) -> gr.Blocks:
             gr.HTML("<h1>Wakesmith</h1>", elem_id="name", padding=False)
             run = gr.Dropdown(label="Run", choices=[], value=None, interactive=True, elem_id="run", scale=3, info=_runs.NOTHING)
             refresh = gr.Button("Refresh", elem_id="refresh", scale=0, min_width=100)
+        chosen = _runs.Chosen(run, gr.State(""), gr.State(""))
         with gr.Tabs(elem_id="tabs"):
             for name in TABS:
                 tab = importlib.import_module(f"wakesmith.web.{name}")
                 with gr.Tab(tab.TITLE, id=name):
-                    tab.build(runs, run)
+                    tab.build(runs, chosen)
         for event in (page.load, refresh.click):
-            event(lambda chosen: _runs.choices(runs, chosen), run, run, show_progress="hidden")
+            event(lambda name: _runs.choices(runs, name), run, run, show_progress="hidden")
+        for event in (run.change, refresh.click, gr.Timer(LOOK_EVERY_S).tick):
+            event(lambda name: _runs.stand(runs, name), run, [chosen.made, chosen.working], show_progress="hidden")
     return page

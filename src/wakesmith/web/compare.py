@@ -18,13 +18,13 @@ READING = "The runs are read."
 NO_RUN = "There is no run yet. Forge one in the tab Forge; it appears here when it was evaluated."
 
 
-def build(runs: Path, run: gr.Dropdown) -> None:
+def build(runs: Path, chosen: _runs.Chosen) -> None:
     """The tab."""
-    chosen = gr.Dropdown(label="Runs to compare", multiselect=True, choices=[], value=[], interactive=True, elem_id="compared")
+    compared = gr.Dropdown(label="Runs to compare", multiselect=True, choices=[], value=[], interactive=True, elem_id="compared")
     table = gr.HTML(_looks.message(READING if _runs.names(runs) else NO_RUN), elem_id="compare-table")
     differ = gr.HTML(elem_id="differences")
 
-    def found(name: str | None, before: list[str]) -> gr.Dropdown:
+    def found(before: list[str]) -> gr.Dropdown:
         names = _runs.names(runs)
         kept = [one for one in before or [] if one in names] or names
         return gr.Dropdown(choices=names, value=kept)
@@ -35,8 +35,9 @@ def build(runs: Path, run: gr.Dropdown) -> None:
         folders = [_runs.folder(runs, name) for name in names]
         return _table(folders), _differences(folders)
 
-    run.change(found, [run, chosen], chosen, show_progress="hidden")
-    chosen.change(told(shown), chosen, [table, differ], show_progress="hidden")
+    reading = chosen.made.change(found, compared, compared, show_progress="hidden")
+    for event in (reading.success, compared.input):
+        event(told(shown), compared, [table, differ], show_progress="hidden")
 
 
 def _table(folders: list[Path]) -> str:

@@ -13,7 +13,7 @@ from wakesmith import audio, config
 from wakesmith.errors import ConfigError
 from wakesmith.report.page import html_table
 from wakesmith.steps import _cost, _recipe, record, say, speak
-from wakesmith.web import _fields, _looks, _plan, _runs, _work
+from wakesmith.web import _fields, _looks, _plan, _runs, _state, _work
 from wakesmith.web._told import told
 
 TITLE = "Forge"
@@ -22,11 +22,11 @@ EDITED = "The recipe below was changed by hand, so it stays as it is. Press 'Mak
 TAKE = """(fresh, made, recipe) =>
   fresh && (!(recipe || '').trim() || recipe.trim() === made.trim()) ? [fresh, fresh] : [made, recipe]"""
 """In the browser, at once: what was typed into the recipe while the new one was on its way stays."""
-WORD = {"working": "At work", "done": "Done", "stopped": "Stopped", "failed": "Failed", "none": "Not begun"}
 
 
-def build(runs: Path, run: gr.Dropdown) -> None:
+def build(runs: Path, chosen: _runs.Chosen) -> None:
     """Fields, the recipe made from them, and the work."""
+    run = chosen.run
     phrase, name, preset, teacher, teacher_folder = _fields.phrase_and_teacher(runs)
     voice, speaker, hear, said = _fields.hear_first()
     take, files, who, keep, takes = _fields.own_recordings()
@@ -60,7 +60,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
     began.success(lambda text: _runs.choices(runs, text), name, run, **quiet)
     stop.click(told(lambda one: stopped(runs, one)), run, shown, **quiet)
     go_on.click(told(lambda one: resumed(runs, one)), run, shown, **quiet)
-    for event in (run.change, timer.tick):
+    for event in (chosen.working.change, timer.tick):
         event(told(lambda one: work(runs, one)), run, shown, **quiet)
 
 
@@ -94,7 +94,7 @@ def begin(runs: Path, name: str, made: str, recipe: str, *fields: str) -> tuple[
     read = _plan.read(recipe)
     cost = _costs(read)  # which refuses what cannot be forged, before anything is written
     folder = _plan.planned(runs, (name or "").strip() or _plan.run_name(read.phrases[0]), read)
-    _work.start(folder, read.phrases)
+    _work.start(folder, _work.forging(folder, read.phrases))
     return made, recipe, cost, *_shown(folder)
 
 
@@ -107,7 +107,8 @@ def stopped(runs: Path, name: str) -> tuple[Any, ...]:
 def resumed(runs: Path, name: str) -> tuple[Any, ...]:
     """Start again with what the run's own config.yaml says."""
     folder = _runs.folder(runs, name)
-    _work.start(folder, _recipe.load(config.read_yaml(folder / "config.yaml")).phrases)
+    phrases = _recipe.load(config.read_yaml(folder / "config.yaml")).phrases
+    _work.start(folder, _work.forging(folder, phrases))
     return _shown(folder)
 
 
@@ -117,30 +118,8 @@ def work(runs: Path, name: str | None) -> tuple[Any, ...]:
 
 
 def _shown(folder: Path, news: str = "") -> tuple[Any, ...]:
-    said, working = _work.lines(folder), _work.at_work(folder)
-    word, text = ("working", news or _left(said)) if working else _work.ended(folder, said)
-    now = _work.progress(said)
-    bar = f"<progress max=1 value='{now.share:.3f}' aria-label='Progress'></progress>" if working else ""
-    log = f"<details><summary>What it says</summary><pre>{html.escape(chr(10).join(said[-_work.LAST_LINES :]))}</pre></details>"
-    body = f"<p role=status><b>{html.escape(folder.name)}: {WORD[word]}.</b> {_lines(text)}</p>{bar}{log if said else ''}"
-    return (
-        _looks.framed(f"<div class='work {word}'>{body}</div>"),
-        gr.Button(interactive=working),
-        gr.Button(interactive=not working),
-        gr.Timer(active=working),
-    )
-
-
-def _lines(text: str) -> str:
-    return html.escape(text).replace("\n", "<br>")
-
-
-def _left(said: list[str]) -> str:
-    now = _work.progress(said)
-    if not now.n_steps:
-        return said[-1] if said else "It begins: the first words take a few seconds."
-    left = f", {now.left} left of this step" if now.left else ""
-    return f"Step {now.number} of {now.n_steps}: {now.step}. {now.what}{left}"
+    shown, working = _state.told(folder, news)
+    return shown, gr.Button(interactive=working), gr.Button(interactive=not working), gr.Timer(active=working)
 
 
 def spoken(phrase: str, voice: str, speaker: str, preset: str) -> tuple[int, Any]:

@@ -12,7 +12,7 @@ from wakesmith.audio import SAMPLE_RATE_HZ, to_int16
 from wakesmith.errors import WakesmithError
 from wakesmith.report import of_phrases
 from wakesmith.report.page import html_table
-from wakesmith.web import _feedback, _figures, _judged, _looks, _pictures, _runs, _shown
+from wakesmith.web import _better, _feedback, _figures, _judged, _looks, _pictures, _runs, _shown
 from wakesmith.web._told import told
 
 TITLE = "Judge"
@@ -20,8 +20,9 @@ EVERY = "every condition"
 NOTHING = "Nothing here at this threshold. Move the threshold, or choose another split, kind or condition."
 
 
-def build(runs: Path, run: gr.Dropdown) -> None:
+def build(runs: Path, chosen: _runs.Chosen) -> None:
     """The tab. It reads the run folder; nothing is trained, and no score is made."""
+    run = chosen.run
     state = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="judge-state")
     with gr.Column(visible=False, elem_id="judge") as body:
         phrase = gr.Dropdown(label="Phrase", type="index", visible=False, interactive=True, elem_id="of-phrase")
@@ -45,6 +46,7 @@ def build(runs: Path, run: gr.Dropdown) -> None:
             near = gr.HTML(elem_id="near")
         mistakes = _Mistakes(runs, run, number, threshold)
         _own_recordings(runs, run)
+        _better.build(runs, chosen)
 
     def opened(name: str | None) -> list[Any]:
         try:
@@ -80,15 +82,15 @@ def build(runs: Path, run: gr.Dropdown) -> None:
     def other(name: str | None, number: int) -> tuple[int, float]:
         return number, shipped(name, number)
 
-    chosen, outputs = [run, number, threshold, others], [figures, det, conditions, near]
+    asked, outputs = [run, number, threshold, others], [figures, det, conditions, near]
     # Another run is read first: its figures must not be asked for at the threshold of the one before.
-    opening = run.change(opened, run, [state, body, phrase, number, threshold, others])
+    opening = chosen.made.change(opened, run, [state, body, phrase, number, threshold, others])
     for event in (opening.success, threshold.change, others.change):
-        event(told(shown), chosen, outputs, trigger_mode="always_last", show_progress="hidden")
+        event(told(shown), asked, outputs, trigger_mode="always_last", show_progress="hidden")
     back.click(told(shipped), [run, number], threshold, show_progress="hidden")
     # Two phrases may ship the same threshold, which then does not change.
     other_phrase = phrase.input(told(other), [run, phrase], [number, threshold], show_progress="hidden")
-    other_phrase.success(told(shown), chosen, outputs, trigger_mode="always_last", show_progress="hidden")
+    other_phrase.success(told(shown), asked, outputs, trigger_mode="always_last", show_progress="hidden")
     for event in (opening.success, other_phrase.success, threshold.change):
         event(told(mistakes.listed), mistakes.asked, mistakes.listing, trigger_mode="always_last", show_progress="hidden")
 
@@ -228,12 +230,12 @@ def _own_recordings(runs: Path, run: gr.Dropdown) -> None:
 
 
 def _sent(folder: Path) -> str:
-    """What was sent, and the command that learns from it."""
+    """What was sent, and what learns from it."""
     rows = [[path.parent.name.replace("_", " "), path.name] for path in _feedback.sent(folder)]
     if not rows:
         return ""
     command = html.escape(_feedback.command(folder))
     return _looks.framed(
-        f"<h3>Sent</h3>{html_table([['as', 'file'], *rows])}<p>Learn from them with this command:</p>",
+        f"<h3>Sent</h3>{html_table([['as', 'file'], *rows])}<p>Press Learn below, or run:</p>",
         f"<pre style='white-space:pre-wrap;overflow-wrap:anywhere'><code>{command}</code></pre>",
     )

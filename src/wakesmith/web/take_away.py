@@ -20,8 +20,9 @@ FOR = {
 """What an exporter's file is for; one that is not named here is shown by its own name."""
 
 
-def build(runs: Path, run: gr.Dropdown) -> None:
+def build(runs: Path, chosen: _runs.Chosen) -> None:
     """The tab."""
+    run = chosen.run
     state = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="take-state")
     with gr.Column(visible=False) as body:
         target = gr.Radio(label="For", choices=[], interactive=True, elem_id="target")
@@ -38,11 +39,11 @@ def build(runs: Path, run: gr.Dropdown) -> None:
         choices = [(FOR.get(one, one), one) for one in found]
         return [gr.HTML(visible=False), gr.Column(visible=True), gr.Radio(choices=choices, value=found[0]), *nothing]
 
-    def shown(name: str | None, chosen: str | None) -> list[Any]:
-        if not name or not chosen or not _bundles.is_there(folder := _runs.folder(runs, name), chosen):
+    def shown(name: str | None, kind: str | None) -> list[Any]:
+        if not name or not kind or not _bundles.is_there(folder := _runs.folder(runs, name), kind):
             return [gr.skip(), gr.skip()]
-        return [gr.DownloadButton(value=str(_bundles.zipped(folder, chosen))), _bundles.told(folder, chosen)]
+        return [gr.DownloadButton(value=str(_bundles.zipped(folder, kind))), _bundles.told(folder, kind)]
 
-    opening = run.change(opened, run, [state, body, target, download, steps], show_progress="hidden")
+    opening = chosen.made.change(opened, run, [state, body, target, download, steps], show_progress="hidden")
     for event in (opening.success, target.input):
         event(told(shown), [run, target], [download, steps], show_progress="hidden")

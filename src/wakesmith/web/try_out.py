@@ -20,8 +20,9 @@ START = "Choose a file, or press the record button and say the phrase. Your soun
 CHUNK_S = 0.4
 
 
-def build(runs: Path, run: gr.Dropdown) -> None:
+def build(runs: Path, chosen: _runs.Chosen) -> None:
     """A file, and the microphone."""
+    run = chosen.run
     other = gr.Dropdown([("none", "")], value="", label="Beside it", info="A second run hears the same.", elem_id="beside")
     with gr.Row(equal_height=False):
         file = gr.Audio(label="A file", sources=["upload"], type="filepath", elem_id="try-file", editable=False, buttons=[])
@@ -30,9 +31,9 @@ def build(runs: Path, run: gr.Dropdown) -> None:
         )
     result = gr.HTML(_looks.message(START), elem_id="heard")
     streams = gr.State(None)
-    run.change(lambda name: gr.Dropdown(choices=_others(runs, name), value=""), run, other, show_progress="hidden")
+    chosen.made.change(lambda name: gr.Dropdown(choices=_others(runs, name), value=""), run, other, show_progress="hidden")
     file.change(told(lambda *given: heard_file(runs, *given)), [run, other, file], result)
-    for event in (run.change, other.change):
+    for event in (chosen.made.change, other.change):
         event(told(lambda *given: heard_file(runs, *given)), [run, other, file], result, show_progress="hidden")
         event(lambda: None, None, streams)
     microphone.start_recording(lambda: None, None, streams)

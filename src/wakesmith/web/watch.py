@@ -22,14 +22,14 @@ NO_LOG = "The training has not begun. What comes before it is shown in the tab F
 NO_TEACHER = "No teacher yet: the step `teach` makes it. A run with `train.distil: false` has none."
 
 
-def build(runs: Path, run: gr.Dropdown) -> None:
+def build(runs: Path, chosen: _runs.Chosen) -> None:
     """The curves and the teacher's card."""
     curves = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="curves")
     teacher = gr.HTML(elem_id="teacher-card")
     timer = gr.Timer(EVERY_S, active=False)
     look = gr.Button("Look again", elem_id="look-again")
-    for event in (run.change, timer.tick, look.click):
-        event(told(lambda name: shown(runs, name)), run, [curves, teacher, timer], show_progress="hidden")
+    for event in (chosen.working.change, timer.tick, look.click):
+        event(told(lambda name: shown(runs, name)), chosen.run, [curves, teacher, timer], show_progress="hidden")
 
 
 def shown(runs: Path, name: str | None) -> tuple[Any, ...]:
