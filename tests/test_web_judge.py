@@ -214,14 +214,14 @@ def test_a_damaged_run_does_not_hide_the_differences_of_the_others(tmp_path: Pat
 def test_differences_name_the_setting_and_each_value(tmp_path: Path):
     texts = {
         "a": "seed: 1\nstudent: {name: ds_cnn, width: 8}\nlosses: [{name: kd, alpha: 0.9}]\n",
-        "b": "seed: 1\nstudent: {name: ds_cnn, width: 16}\nlosses: [{name: ce}, {name: kd, alpha: 0.9}]\n",
+        "b": "seed: 1\nstudent: {name: ds_cnn, width: 16}\nlosses: [{name: ce, weight: 2}, {name: kd, alpha: 0.9}]\n",
     }
     for name, text in texts.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.yaml").write_text(text)
 
     assert _compared.differences([tmp_path / "a", tmp_path / "b"]) == [
-        ["setting", "a", "b"], ["student.width", "8", "16"], ["losses.ce.name", _compared.ABSENT, "ce"],
+        ["setting", "a", "b"], ["student.width", "8", "16"], ["losses.ce", _compared.ABSENT, _compared.THERE],
     ]  # fmt: skip
     assert len(_compared.differences([tmp_path / "a", tmp_path / "a"])) == 1
 

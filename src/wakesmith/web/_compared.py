@@ -16,9 +16,9 @@ from wakesmith.web import _judged
 
 HEAD = [
     "run", "phrase", "FRR clean, %", "FRR all, %", "FA/h on test", "threshold", "teacher", "student", "parameters", "size, KB",
-    "data, h of train", "minutes",
+    "train, h", "minutes",
 ]  # fmt: skip
-ABSENT = "(not set)"
+ABSENT, THERE = "(not set)", "there"
 
 
 def rows(folder: Path) -> list[list[str]]:
@@ -57,10 +57,15 @@ def minutes(folder: Path) -> float | None:
 
 
 def differences(folders: Sequence[Path]) -> list[list[str]]:
-    """A head, then a row for each setting that is not the same in all; the head alone when there is none."""
+    """A head, then a row for each setting that is not the same in all; the head alone when there is none.
+
+    Of a part in a list that not every run has, that alone is told: its own settings would be a screen of `(not set)`.
+    """
     flat = [_flat(config.read_yaml(folder / CONFIG)) for folder in folders]
     keys = dict.fromkeys(key for one in flat for key in one)
     found = [[key, *(one.get(key, ABSENT) for one in flat)] for key in keys]
+    alone = tuple(f"{row[0]}." for row in found if {ABSENT, THERE} == set(row[1:]))
+    found = [row for row in found if not row[0].startswith(alone)]
     return [["setting", *(folder.name for folder in folders)], *(row for row in found if len(set(row[1:])) > 1)]
 
 
@@ -70,6 +75,7 @@ def _flat(values: Any, before: str = "") -> dict[str, str]:
         pairs = [(f"{before}.{key}" if before else str(key), value) for key, value in values.items()]
     elif isinstance(values, list) and values and all(isinstance(one, dict) and "name" in one for one in values):
         pairs = [(f"{before}.{name}", one) for name, one in _named(values)]
+        return {key: text for name, one in pairs for key, text in {name: THERE, **_flat(one, name)}.items()}
     else:
         return {before: json.dumps(values, ensure_ascii=False) if isinstance(values, list | dict) else str(values)}
     return {key: text for name, value in pairs for key, text in _flat(value, name).items()}

@@ -12,6 +12,7 @@ CSS = """
 #top{align-items:end}
 #run,.form .block{overflow-wrap:anywhere}
 #next-steps :not(pre)>code{white-space:normal;overflow-wrap:anywhere}
+#threshold .min_value{white-space:nowrap}
 #say,#keep{align-self:end;max-height:2.8rem}
 .gradio-container{width:100%!important;max-width:72rem!important;min-width:0!important;margin:0 auto!important}
 @media(max-width:40rem){.gradio-container{padding:0 .3rem!important} .gradio-container>main{padding:.5rem!important}
@@ -22,7 +23,8 @@ STYLE = f"""<style>.ws{{--ink:var(--body-text-color);--soft:#56606c;--paper:var(
 h3{{font-size:1.05rem;font-weight:600;margin:1rem 0 .3rem}} p{{margin:.4rem 0}} table,thead,tbody,tr{{border:0!important}}
 th,td{{border:0 solid var(--line)!important;border-bottom-width:1px!important;background:none!important;
 padding:.35rem .8rem .35rem 0!important;font:inherit!important}} th{{color:var(--soft)!important;font-weight:600!important}}
-.now b{{font-size:1.35rem}} .card{{margin:0}} .dense table{{font-size:.85rem}} .pair{{display:block}}
+.now b{{font-size:1.35rem}} .card{{margin:0}} .dense table{{font-size:.8rem}}
+.dense th,.dense td{{padding-right:.55rem!important}} .pair{{display:block}}
 .cards{{margin:.6rem 0;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr))}}
 @media(min-width:60rem){{.pair{{display:grid;grid-template-columns:1fr 1fr;gap:2rem}}}}}}
 .dark .ws{{--soft:#a3adb9;{DARK}}}</style>"""
