@@ -87,10 +87,14 @@ def test_other_versions_are_told_once(tmp_path: Path):
 
 
 def test_the_times_of_a_report_are_no_difference(tmp_path: Path):
-    told = {"test": {"frr": 0.1}, "cost": [{"took_s": 1.0}], "training": [{"step": 1, "samples_per_s": 5.0}]}
+    rows = [
+        [{"step": 1, "samples_per_s": x}, {"step": 2, "eval_loss": 0.3, "eval_runtime": x, "eval_samples_per_second": x}]
+        for x in (5, 6)
+    ]
+    told = {"test": {"frr": 0.1}, "cost": [{"took_s": 1.0}], "training": rows[0]}
     one, same, other = (tmp_path / name / "report.json" for name in ("one", "same", "other"))
     for path, data in (
-        (one, told), (same, {**told, "cost": [], "training": [{"step": 1, "samples_per_s": 6.0}]}),
+        (one, told), (same, {**told, "cost": [], "training": rows[1]}),
         (other, {**told, "test": {"frr": 0.2}}),
     ):  # fmt: skip
         path.parent.mkdir()

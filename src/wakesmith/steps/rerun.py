@@ -31,7 +31,7 @@ COMPARED = (
     "evaluate/report.json",
 )  # fmt: skip
 """In the order they are made: the first that differs says where to look."""
-TIMES = frozenset({"cost", "samples_per_s", "waiting_share"})
+TIMES = frozenset({"cost", "samples_per_s", "waiting_share", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second"})
 """Keys of the report that tell how long something took: no two runs agree in them."""
 
 
