@@ -1,8 +1,10 @@
 """What comes with us: licences are listed, no dependency is asked for twice, and nothing calls home."""
 
 import importlib.util
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +92,28 @@ def test_a_word_is_forged_without_a_network(tmp_path: Path):
 
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "tiny" / "run" / "bundle" / "card.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_the_listener_installs_and_hears_on_other_pythons(version: str, tmp_path: Path):
+    """The runtime alone, as `pip install wakesmith` gives it: torch for other Pythons may be gigabytes."""
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip(f"no python{version} on the path")
+    bundle = tone_bundle.make(tmp_path / "bundle", {"hey nova": 1_000})
+    audio.write(tmp_path / "said.wav", tone_bundle.tone(1_000, 0.5, 0.6, 2.0))
+    subprocess.run([python, "-m", "venv", tmp_path / "env"], check=True)
+    own, constraints = tmp_path / "env" / "bin", ROOT / "constraints" / "py311.txt"
+    subprocess.run([own / "pip", "install", "-q", "-c", constraints, f"{ROOT}[serve]"], check=True)
+
+    command = ["detect", bundle, tmp_path / "said.wav", "--json"]
+    here, there = (
+        subprocess.run([place / "wakesmith", *command], capture_output=True, text=True, check=True).stdout
+        for place in (Path(sys.executable).parent, own)
+    )
+
+    assert json.loads(there) == json.loads(here)
+    assert "hey nova" in there
+    subprocess.run([own / "python", "-c", "import wakesmith.cli, wakesmith.runtime.wyoming"], check=True)
+    subprocess.run([own / "python", "-m", "compileall", "-q", ROOT / "src"], check=True)
