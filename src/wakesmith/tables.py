@@ -13,7 +13,7 @@ Look = Callable[[Sequence[Row]], list[str]]
 GAP = 3
 """Between columns on a terminal."""
 EDGES = 2
-MOST_WHOLE = 16
+MOST_WHOLE = 24
 """Letters of a cell that is not wrapped, as a figure with its interval."""
 
 

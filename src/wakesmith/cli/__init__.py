@@ -9,10 +9,10 @@ from typing import Any
 
 import typer
 
-from wakesmith.cli import road, bundles, serve, ui, doctor  # isort: skip: the order of --help
+from wakesmith.cli import road, bundles, look, serve, ui, doctor  # isort: skip: the order of --help
 from wakesmith.cli._app import app
 
-__all__ = ["app", "bundles", "doctor", "guarded", "main", "road", "serve", "ui"]
+__all__ = ["app", "bundles", "doctor", "guarded", "look", "main", "road", "serve", "ui"]
 INTERRUPTED = 130
 """As shells count it: 128 and SIGINT. Typer exits with it too, without a word."""
 

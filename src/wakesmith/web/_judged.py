@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wakesmith import config
+from wakesmith import config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.bundle import OperatingPoint
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.records import Recording
-from wakesmith.errors import DataError
+from wakesmith.errors import ConfigError, DataError
 from wakesmith.report import check, of_phrases
 from wakesmith.run import CONFIG
 from wakesmith.steps import _kept, _recipe
@@ -50,6 +50,11 @@ class Judged:
         return next(one for streams in self.heard[split].streams.values() for one in streams if one.name == name)
 
 
+def found(runs: Path) -> list[Path]:
+    """Folders right below `runs` that hold a run, the one that was planned or forged last first."""
+    return sorted((path.parent for path in runs.glob(f"*/{CONFIG}")), key=lambda path: -(path / CONFIG).stat().st_mtime)
+
+
 def is_there(folder: Path) -> bool:
     """Whether a run was evaluated."""
     return (folder / "evaluate" / "report.json").is_file()
@@ -78,6 +83,14 @@ def report(folder: Path) -> dict[str, Any]:
 def phrases(folder: Path) -> list[str]:
     """Raises DataError as `report` does."""
     return [str(one["phrase"]) for one in of_phrases(report(folder))]
+
+
+def number_of(folder: Path, phrase: str | None) -> int:
+    """Which of a run's phrases, by its text; None: the first. Raises ConfigError for one that it does not know."""
+    known = phrases(folder)
+    if phrase is not None and phrase not in known:
+        raise ConfigError(registry.unknown("--phrase", phrase, known))
+    return known.index(phrase) if phrase is not None else 0
 
 
 def load(folder: Path, number: int) -> Judged:

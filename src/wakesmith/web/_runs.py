@@ -10,7 +10,7 @@ import gradio as gr
 from wakesmith import bundle
 from wakesmith.errors import ConfigError
 from wakesmith.run import CONFIG, WHOLE
-from wakesmith.web import _work
+from wakesmith.web import _judged, _work
 
 NOTHING = "There is no run yet. Forge the first one below."
 CHOOSE = "Choose a run at the top, or forge the first one in the tab Forge."
@@ -36,9 +36,8 @@ def stand(runs: Path, name: str | None) -> tuple[str, str]:
 
 
 def names(runs: Path) -> list[str]:
-    """Folders right below `runs` that hold a run, the one that was planned or forged last first."""
-    found = [path.parent for path in runs.glob(f"*/{CONFIG}")]
-    return [path.name for path in sorted(found, key=lambda path: -(path / CONFIG).stat().st_mtime)]
+    """Of the run folders right below `runs`, the one that was planned or forged last first."""
+    return [path.name for path in _judged.found(runs)]
 
 
 def choices(runs: Path, chosen: str | None = None) -> gr.Dropdown:
