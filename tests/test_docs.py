@@ -26,7 +26,7 @@ from wakesmith.steps import _recipe
 KEYS = {key.path: key for key in schema.keys(_recipe.Recipe)}
 COMMANDS = typer.main.get_command(app).commands
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-FIGURE = re.compile(r"\d ?%")
+FIGURE = re.compile(r"\d ?(%|[kMG]B\b|times as\b)")
 NAMES_A_COMMAND = re.compile(
     r"`[^`\n]*\b(wakesmith|python|make|torchrun) |^ *```\n.*?(wakesmith|python|make) |\(log\.md", re.M | re.S
 )
