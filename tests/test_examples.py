@@ -20,7 +20,7 @@ import pytest
 import typer
 import yaml
 
-from tests import test_detector, tone_bundle
+from tests import docs_parts, test_detector, tone_bundle
 from tests.tone_bundle import tone
 from wakesmith import Detector, audio
 from wakesmith.cli import app
@@ -77,6 +77,18 @@ def test_the_systemd_unit_starts_a_command_that_there_is():
     given = command.make_context(name, [folder, *options]).params
     assert program.endswith("/wakesmith")
     assert (given["host"], given["port"], given["zeroconf"]) == ("0.0.0.0", 10400, True)
+
+
+def test_the_esphome_example_takes_the_manifest_that_a_forge_hands_over_and_its_threshold():
+    class Reader(yaml.SafeLoader):
+        pass
+
+    Reader.add_constructor("!secret", lambda _, node: node.value)
+    own = yaml.load((EXAMPLES / "esphome" / "wake_word.yaml").read_text(), Reader)["micro_wake_word"]
+
+    assert own["models"] == [{"model": "hey_nova.json"}]  # and no cutoff or window in place of the manifest's
+    (shown,) = (block for block in docs_parts.blocks(EXAMPLES / "esphome" / "README.md", "yaml"))
+    assert yaml.safe_load(shown.code)["micro_wake_word"]["models"][0]["model"] == "hey_nova.json"
 
 
 def node(code: str, given: object) -> object:
@@ -263,6 +275,30 @@ def test_in_the_browser_the_model_gives_the_scores_and_detections_of_ours(site: 
     assert [(one["time_s"], one["phrase"]) for one in told["found"]] == [(hit.time_s, hit.phrase) for hit in wanted]
     assert wanted
     assert all(one.startswith(url) for one in asked)
+
+
+SHOWN = """async (samples) => {
+  window.card = await (await fetch("card.json")).json();
+  window.modelBytes = await (await fetch(window.card.model)).arrayBuffer();
+  window.samples = Float32Array.from(samples);
+  const script = Object.assign(document.createElement("script"), {type: "module", src: "shown.js"});
+  const found = new Promise((done, fail) => Object.assign(window, {done, onerror: fail}));
+  document.head.append(script);
+  return await found;
+}"""
+
+
+@pytest.mark.slow
+def test_the_code_that_the_browsers_page_shows_hears_the_phrase(site: Path, bundle: Path):
+    (shown,) = docs_parts.blocks(BROWSER / "README.md", "js")
+    shutil.copytree(bundle, site, dirs_exist_ok=True)
+    (site / "shown.js").write_text(f"{shown.code}\nwindow.done(hits);\n")
+    with served(site) as url, opened(url) as (page, _):
+        hits = page.evaluate(SHOWN, sound().tolist())
+
+    wanted = Detector.load(bundle).process(sound())
+    assert [(one["time_s"], one["phrase"]) for one in hits] == [(hit.time_s, hit.phrase) for hit in wanted]
+    assert wanted
 
 
 @pytest.fixture
