@@ -78,7 +78,7 @@ def page(browser: Any, served: tuple[str, list[Any]]) -> Iterator[Any]:
     """The page at Judge. What it asks for outside of the machine, and its errors, fail the test."""
     address, outside = served
     opened = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(60_000)  # other work may run beside
     asked, errors = [], []
     opened.on("request", lambda request: asked.append(request.url))
     opened.on("pageerror", lambda error: errors.append(str(error)))
