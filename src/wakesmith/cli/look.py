@@ -27,7 +27,7 @@ def judge(
     ] = None,
     json: Json = False,
 ) -> None:
-    """How an evaluated run hears at a threshold, and every mistake. Nothing is trained or heard again; what is shipped stays."""
+    """How a run hears at any threshold, and every mistake. What is shipped stays."""
     from wakesmith import tables
     from wakesmith.web import _judged
 
@@ -106,7 +106,7 @@ def runs(
     folder: Annotated[Path, typer.Argument(help="The folder that holds the run folders.")] = Path("runs"),
     json: Json = False,
 ) -> None:
-    """The runs of a folder in a table, and what their settings have otherwise."""
+    """Runs in a table, and what their settings have otherwise."""
     from wakesmith import tables
     from wakesmith.errors import WakesmithError
     from wakesmith.web import _compared, _judged
