@@ -1,6 +1,8 @@
 """The run folder: what is whole is kept, what is outdated is made again, strangers are refused."""
 
+import fcntl
 import os
+import threading
 
 import pytest
 
@@ -67,6 +69,16 @@ def test_a_second_process_is_refused(tmp_path):
 
     with run.alone(), pytest.raises(WakesmithError, match="another process"), run.alone():
         pass
+
+
+def test_a_look_at_who_works_refuses_nobody(tmp_path):
+    run = place(tmp_path)
+    with (run.folder / ".lock").open("a") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        end = threading.Timer(0.1, fcntl.flock, (looking, fcntl.LOCK_UN))
+        end.start()
+        with run.alone():
+            end.join()
 
 
 def test_fingerprints_tell_values_apart_and_not_their_order():

@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +27,9 @@ OWN = (".lock", CONFIG + ".part")
 BEGUN, WHOLE = "begun.json", "whole.json"
 KEPT_ASIDE = ("teach", "train", "bundle", "evaluate")
 """Steps whose outdated output is moved to `old/`; that of the others is large and made again in minutes."""
+
+LOOK_S = 0.5
+"""Who looks at who works in a folder holds its lock for less than this."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Run:
     def _locked(self, how: int, refusal: str) -> Iterator[IO[str]]:
         with (self.folder / ".lock").open("a") as lock:
             try:
-                fcntl.flock(lock, how | fcntl.LOCK_NB)
+                _take(lock, how)
             except OSError as error:
                 raise WakesmithError(refusal) from error
             _held.add(lock)
@@ -199,3 +203,15 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _take(lock: IO[str], how: int) -> None:
+    """Raises OSError when another process holds the lock for longer than a look takes (`Run.worker`)."""
+    last_s = time.monotonic() + LOOK_S
+    while True:
+        try:
+            return fcntl.flock(lock, how | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > last_s:
+                raise
+            time.sleep(LOOK_S / 100)
