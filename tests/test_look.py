@@ -81,7 +81,7 @@ def test_runs_are_compared_as_on_the_page_and_one_that_is_not_whole_hides_none(r
 
     assert {row["run"] for row in found["runs"]} == {"tones", "other"}
     assert [list(row.values()) for row in found["runs"] if row["run"] == "tones"] == _compared.rows(run)
-    assert "was not evaluated yet" in found["waiting"]["planned"]
+    assert "was not evaluated yet. Forge it to its end, or run: wakesmith evaluate" in found["waiting"]["planned"]
     assert [row["setting"] for row in found["differences"]] == ["seed"]
     shown = told(capsys, "runs", run.parent)
     assert "seed" in shown

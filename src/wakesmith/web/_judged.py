@@ -69,9 +69,8 @@ def report(folder: Path) -> dict[str, Any]:
     """The run's report.json. Raises DataError for a run that was not evaluated yet."""
     path = folder / "evaluate" / "report.json"
     if not is_there(folder):
-        raise DataError(
-            f"{folder.name} was not evaluated yet. Forge it to its end in the tab Forge, or run: wakesmith evaluate {folder}"
-        )
+        # A terminal shows it too, which has no tab.
+        raise DataError(f"{folder.name} was not evaluated yet. Forge it to its end, or run: wakesmith evaluate {folder}")
     try:
         told = dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
