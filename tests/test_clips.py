@@ -5,7 +5,7 @@ import pytest
 
 from wakesmith.augment.shift import VIEW_SAMPLES, Config, Shift
 from wakesmith.data import classes
-from wakesmith.data.clips import clips_of, make_clips, partials, unlabel
+from wakesmith.data.clips import clips_of, drawn, partials, unlabel
 from wakesmith.data.records import LABELS, UNLABELLED, Clip, Recording
 from wakesmith.errors import DataError
 from wakesmith.rng import rng
@@ -18,15 +18,15 @@ def clips(n=12):
 
 
 def test_so_many_clips_of_each_phrase_keep_their_label():
-    texts = {f"r{i}": ("yes", "No_")[i % 2] for i in range(12)}
-    left = unlabel(texts, clips(), most=2, seed=1)
+    said = {f"r{i}": Recording(f"r{i}", "", ("yes", "No_")[i % 2], "wake", "", "", "", 100) for i in range(12)}
+    left = list(unlabel(clips(), said, most=2, seed=1))
 
-    labelled = [texts[clip.recording] for clip in left if clip.label == "wake" and clip.split == "train"]
+    labelled = [said[clip.recording].text for clip in left if clip.label == "wake" and clip.split == "train"]
     assert sorted(labelled) == ["No_", "No_", "yes", "yes"]
     assert sum(clip.label == UNLABELLED for clip in left) == 8
     assert [clip.label for clip in left[-2:]] == ["wake", "speech"]
     assert [clip.id for clip in left] == [clip.id for clip in clips()]
-    assert unlabel(texts, clips(), most=2, seed=2) != left
+    assert list(unlabel(clips(), said, most=2, seed=2)) != left
 
 
 def phrases_of(n=40):
@@ -38,11 +38,26 @@ def phrases_of(n=40):
     return {recording.id: recording for recording in made}, sound
 
 
+def whole_clips(recordings, sound):
+    return [clip for one in recordings.values() for clip in clips_of(one, sound, -60.0, 1, seed=1)]
+
+
+def test_at_most_so_many_clips_of_a_label_in_a_split_stay_in_their_order():
+    made = [*clips(), *(Clip(f"s{i}", "r0", 0, 100, "speech", "train") for i in range(20))]
+
+    left = list(drawn(made, {"speech": 5}, seed=1))
+
+    assert sum(clip.label == "speech" for clip in left) == 5
+    assert [clip.id for clip in left if clip.label == "wake"] == [clip.id for clip in made if clip.label == "wake"]
+    assert left == sorted(left, key=made.index)
+    assert list(drawn(made, {"speech": 5}, seed=1)) == left != list(drawn(made, {"speech": 5}, seed=2))
+
+
 def test_views_of_a_partial_phrase_end_when_a_third_to_three_fifths_of_it_were_heard():
     recordings, sound = phrases_of(8)
-    whole = make_clips(recordings.values(), lambda _: sound, -60.0, 1, {}, seed=1)
+    whole = whole_clips(recordings, sound)
 
-    cut = partials(whole, recordings, share=1.0, seed=1)
+    cut = list(partials(whole, recordings, share=1.0, seed=1))
 
     assert {clip.recording for clip in cut} == {clip.recording for clip in whole if clip.split == "train"}
     assert {clip.label for clip in cut} == {"near_miss"}
@@ -86,15 +101,15 @@ def test_of_what_people_say_beside_a_phrase_nobody_knows_that_it_does_not_hold_i
 
 def test_a_share_of_the_labelled_train_phrases_is_cut_short():
     recordings, sound = phrases_of()
-    whole = make_clips(recordings.values(), lambda _: sound, -60.0, 1, {}, seed=1)
+    whole = whole_clips(recordings, sound)
 
     def cut(share, of=whole, seed=1):
-        return partials(of, recordings, share, seed)
+        return list(partials(of, recordings, share, seed))
 
     assert cut(0.0) == []
     assert 8 <= len(cut(0.5)) <= 22  # of 30
     assert cut(0.5) == cut(0.5) != cut(0.5, seed=2)
-    assert len(cut(1.0, unlabel(dict.fromkeys(recordings, "hey"), whole, most=5, seed=1))) == 5
+    assert len(cut(1.0, unlabel(whole, recordings, most=5, seed=1))) == 5
 
 
 def test_one_phrase_has_the_four_classes_and_several_have_one_each():

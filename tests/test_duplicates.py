@@ -1,6 +1,8 @@
 """A copy is found whatever was done to it; other sounds are not taken for one."""
 
 import io
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from wakesmith import audio
 from wakesmith.data import duplicates
 
 RATE = audio.SAMPLE_RATE_HZ
+WAITS = Path(tempfile.gettempdir())
 
 
 def babble(seed, seconds=1.5):
@@ -58,7 +61,8 @@ CHANGES = {
 def found(sounds, groups=None, threshold=0.9):
     ints = [audio.to_int16(sound) for sound in sounds]
     owners = np.arange(len(ints)) if groups is None else np.array(groups)
-    pairs = duplicates.near_duplicates([duplicates.prints(one) for one in ints], owners, ints.__getitem__, lambda *_: threshold)
+    prints = [duplicates.prints(one) for one in ints]
+    pairs = duplicates.near_duplicates(prints, owners, ints.__getitem__, lambda *_: threshold, WAITS)
     return [(first, second) for first, second, _ in pairs]
 
 
@@ -108,7 +112,7 @@ def test_silence_and_very_short_sounds_have_no_prints():
 def test_crowded_buckets_keep_the_work_bounded():
     one = duplicates.prints(audio.to_int16(babble(1)))
 
-    pairs = duplicates.candidates([one] * 100, np.arange(100))
+    pairs = duplicates.candidates([one] * 100, np.arange(100), WAITS)
 
     assert len(pairs) <= 100 * duplicates.NEIGHBOURS
 
@@ -124,9 +128,9 @@ def test_prints_taken_in_parts_find_the_same_pairs(monkeypatch):
     sounds = [audio.to_int16(babble(seed)) for seed in range(12)]
     every = [duplicates.prints(one) for one in [*sounds, *sounds[:5]]]
     groups = np.array([0] * 12 + [1] * 5)
-    whole = duplicates.candidates(every, groups)
+    whole = duplicates.candidates(every, groups, WAITS)
 
     for most in (len(every[0]), 1000):
         monkeypatch.setattr(duplicates, "MOST_AT_ONCE", most)
-        assert duplicates.candidates(every, groups) == whole
+        assert duplicates.candidates(every, groups, WAITS) == whole
     assert {(number, 12 + number, 0) for number in range(5)} <= set(whole)

@@ -13,6 +13,10 @@ from wakesmith.errors import DataError
 SHARES = {"train": 0.7, "dev": 0.15, "test": 0.15}
 
 
+def assigned_to(rows, fractions, seed):
+    return list(splits.assign(rows, fractions, seed))
+
+
 def recording(number, speaker="", label="wake", split="", source="set"):
     return Recording(f"r{number}", f"{number}.wav", "", label, speaker, source, "CC0-1.0", 16_000, split)
 
@@ -20,14 +24,14 @@ def recording(number, speaker="", label="wake", split="", source="set"):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from(LABELS)), max_size=80), st.integers(0, 5))
 def test_no_group_is_in_two_splits(rows, seed):
-    assigned = splits.assign([recording(i, f"s{s}", label) for i, (s, label) in enumerate(rows)], SHARES, seed)
+    assigned = assigned_to([recording(i, f"s{s}", label) for i, (s, label) in enumerate(rows)], SHARES, seed)
 
     assert not splits.leaks(assigned)
     assert {one.split for one in assigned} <= set(SPLITS)
 
 
 def test_shares_are_kept_within_a_label():
-    assigned = splits.assign([recording(i, f"s{i % 40}", LABELS[i % 2]) for i in range(400)], SHARES, 1)
+    assigned = assigned_to([recording(i, f"s{i % 40}", LABELS[i % 2]) for i in range(400)], SHARES, 1)
 
     counts = splits.count(assigned)
 
@@ -37,22 +41,22 @@ def test_shares_are_kept_within_a_label():
 
 def test_every_accent_reaches_every_split():
     speakers = [f"espeak/{accent}+v{i}" for accent in ("en-us", "en-gb", "en-029") for i in range(12)]
-    assigned = splits.assign([recording(i, speaker) for i, speaker in enumerate(speakers)], SHARES, 3)
+    assigned = assigned_to([recording(i, speaker) for i, speaker in enumerate(speakers)], SHARES, 3)
 
     assert len({(splits.accent(one.speaker), one.split) for one in assigned}) == 9
 
 
 def test_order_does_not_matter_and_the_seed_does():
     rows = [recording(i, f"s{i % 30}") for i in range(120)]
-    by_id = {one.id: one.split for one in splits.assign(rows, SHARES, 1)}
+    by_id = {one.id: one.split for one in assigned_to(rows, SHARES, 1)}
 
-    assert by_id == {one.id: one.split for one in splits.assign(rows[::-1], SHARES, 1)}
-    assert by_id != {one.id: one.split for one in splits.assign(rows, SHARES, 2)}
+    assert by_id == {one.id: one.split for one in assigned_to(rows[::-1], SHARES, 1)}
+    assert by_id != {one.id: one.split for one in assigned_to(rows, SHARES, 2)}
 
 
 @pytest.mark.parametrize(("n_groups", "held"), [(1, {"train"}), (2, {"train", "dev"}), (3, set(SPLITS))])
 def test_few_groups_serve_train_first_then_dev(n_groups, held):
-    assigned = splits.assign([recording(i, f"s{i % n_groups}") for i in range(12)], SHARES, 1)
+    assigned = assigned_to([recording(i, f"s{i % n_groups}") for i in range(12)], SHARES, 1)
 
     assert {one.split for one in assigned} == held
 
@@ -62,7 +66,7 @@ def test_without_a_speaker_each_file_is_a_group():
 
 
 def test_a_given_split_stays_and_binds_the_rest_of_its_group():
-    assigned = splits.assign([recording(0, "a", split="test"), recording(1, "a"), recording(2, "b")], SHARES, 1)
+    assigned = assigned_to([recording(0, "a", split="test"), recording(1, "a"), recording(2, "b")], SHARES, 1)
 
     assert [one.split for one in assigned[:2]] == ["test", "test"]
 
@@ -70,7 +74,7 @@ def test_a_given_split_stays_and_binds_the_rest_of_its_group():
 def test_a_group_given_to_two_splits_is_a_leak():
     rows = [recording(0, "a", split="test"), recording(1, "a", split="train"), recording(2, "b", split="dev")]
 
-    assert list(splits.leaks(splits.assign(rows, SHARES, 1))) == [("set", "a")]
+    assert list(splits.leaks(assigned_to(rows, SHARES, 1))) == [("set", "a")]
 
 
 def test_what_is_missing_is_told_with_the_way_out():

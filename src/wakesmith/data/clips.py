@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.data.classes import plain
+from wakesmith.data.lazy import Picked
 from wakesmith.data.records import ROOM, UNLABELLED, Clip, Recording
 from wakesmith.rng import rng
 
@@ -65,12 +67,11 @@ def _beside(recording: Recording) -> list[Clip]:
     return made
 
 
-def partials(clips: Iterable[Clip], recordings: Mapping[str, Recording], share: float, seed: int) -> list[Clip]:
+def partials(clips: Iterable[Clip], recordings: Mapping[str, Recording], share: float, seed: int) -> Iterator[Clip]:
     """Of a drawn share of the train clips with the phrase one more, whose views end when a part of it was heard: near misses.
 
     Like any moment of a stream they end without a fade or a pause, so only what is missing tells them from the phrase.
     """
-    made = []
     for clip in clips:
         if clip.label == "wake" and clip.split == "train" and rng(seed, clip.id, "partial").random() < share:
             said = recordings[clip.recording]
@@ -78,8 +79,7 @@ def partials(clips: Iterable[Clip], recordings: Mapping[str, Recording], share: 
             first, last = (start + round(heard * (end - start)) for heard in PARTIAL)
             cut = first - VIEW_SAMPLES  # with no event in the clip a view may end anywhere in its slack
             name = f"{clip.recording}@{cut}+partial"
-            made.append(Clip(name, clip.recording, cut, VIEW_SAMPLES + last - first, "near_miss", clip.split))
-    return made
+            yield Clip(name, clip.recording, cut, VIEW_SAMPLES + last - first, "near_miss", clip.split)
 
 
 def _starts(n_samples: int) -> list[int]:
@@ -98,37 +98,28 @@ def _loud(samples: npt.NDArray[np.int16], start: int, silence_dbfs: float) -> bo
     return bool(np.square(heard / 32_767).mean(axis=1).max(initial=0.0) > 10 ** (silence_dbfs / 10))
 
 
-def make_clips(
-    recordings: Iterable[Recording],
-    read: Callable[[str], npt.NDArray[np.int16]],
-    silence_dbfs: float,
-    most_per_recording: int,
-    most: Mapping[str, int],
-    seed: int,
-) -> list[Clip]:
-    """All clips, in the order of the recordings; at most `most[label]` of a label in a split, drawn evenly by chance."""
-    clips: list[Clip] = []
-    for recording in recordings:
-        clips += clips_of(recording, read(recording.id), silence_dbfs, most_per_recording, seed)
-    sides: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
-    for index, clip in enumerate(clips):
-        sides[clip.label, clip.split].append(index)
-    left_out: set[int] = set()
-    for (label, split), indices in sorted(sides.items()):
-        extra = len(indices) - most.get(label, len(indices))
+def drawn(clips: Sequence[Clip], most: Mapping[str, int], seed: int) -> Picked[Clip]:
+    """At most `most[label]` clips of a label in a split, drawn evenly by chance; their order stays."""
+    sides: dict[tuple[str, str], array.array[int]] = collections.defaultdict(lambda: array.array("q"))
+    for number, clip in enumerate(clips):
+        sides[clip.label, clip.split].append(number)
+    stays = np.ones(len(clips), bool)
+    for (label, split), numbers in sorted(sides.items()):
+        extra = len(numbers) - most.get(label, len(numbers))
         if extra > 0:
-            left_out |= set(rng(seed, label, split, "clips").choice(indices, size=extra, replace=False).tolist())
-    return [clip for index, clip in enumerate(clips) if index not in left_out]
+            stays[rng(seed, label, split, "clips").choice(np.array(numbers), size=extra, replace=False)] = False
+    return Picked(clips, np.flatnonzero(stays))
 
 
-def unlabel(texts: Mapping[str, str], clips: list[Clip], most: int, seed: int) -> list[Clip]:
-    """Take the label from train clips beyond `most` of each phrase; how they are cut stays. texts: recording -> what is said."""
-    sides: dict[str, list[int]] = collections.defaultdict(list)
-    for index, clip in enumerate(clips):
+def unlabel(clips: Sequence[Clip], recordings: Mapping[str, Recording], most: int, seed: int) -> Iterator[Clip]:
+    """Take the label from train clips beyond `most` of each phrase; how they are cut stays."""
+    sides: dict[str, array.array[int]] = collections.defaultdict(lambda: array.array("q"))
+    for number, clip in enumerate(clips):
         if clip.label == "wake" and clip.split == "train":
-            sides[plain(texts[clip.recording])].append(index)
-    dropped: set[int] = set()
-    for text, indices in sorted(sides.items()):
-        order = rng(seed, text, "labelled").permutation(len(indices))
-        dropped |= {indices[at] for at in order[most:]}
-    return [dataclasses.replace(clip, label=UNLABELLED) if i in dropped else clip for i, clip in enumerate(clips)]
+            sides[plain(recordings[clip.recording].text)].append(number)
+    dropped = np.zeros(len(clips), bool)
+    for text, numbers in sorted(sides.items()):
+        order = rng(seed, text, "labelled").permutation(len(numbers))
+        dropped[np.array(numbers)[order[most:]]] = True
+    for clip, drops in zip(clips, dropped, strict=True):
+        yield dataclasses.replace(clip, label=UNLABELLED) if drops else clip

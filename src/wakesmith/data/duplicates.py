@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples, to_float
+from wakesmith.data.spool import Parts
 
 HOP = 256
 WINDOW = 512
@@ -27,6 +29,10 @@ UNCERTAIN_BITS = 4
 PRINT = np.dtype([("hash", "<u4"), ("frame", "<u4")])
 Prints = npt.NDArray[np.void]
 NONE: Prints = np.empty(0, dtype=PRINT)
+OWNED = np.dtype([*PRINT.descr, ("owner", "<u4")])
+"""A print and the number of its recording."""
+VOTE = np.dtype([("first", "<u4"), ("second", "<u4"), ("shift", "<i4")])
+"""Two recordings with a print in common, and how many frames later the second has it."""
 
 LONG_SAMPLES = 15 * SAMPLE_RATE_HZ
 NEIGHBOURS = 16
@@ -37,10 +43,8 @@ JUDGED_SAMPLES = 2 * SAMPLE_RATE_HZ
 SHIFT_SAMPLES = 2 * HOP
 MOST_AT_ONCE = 2_000_000
 """Prints that are sorted together: some 100 MB. More are taken in parts, each of which has all prints of its hashes."""
-BLOCK = 4096
+BLOCK = 1024
 """Recordings whose prints are read together."""
-SCATTER = np.uint32(2654435761)
-"""Knuth's multiplicative hash: prints that look alike do not fall into one part."""
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 4
 
 
@@ -101,24 +105,27 @@ def _bands() -> npt.NDArray[np.float32]:
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
-def candidates(all_prints: Sequence[Prints], groups: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
+def candidates(all_prints: Sequence[Prints], groups: npt.NDArray[np.integer], folder: Path) -> list[tuple[int, int, int]]:
     """Pairs of recordings of different groups that share prints at one shift. -> (first, second, shift in frames), sorted.
 
-    Sorts prints of the same hashes and compares neighbours: the work grows as n log n with the length of the audio, and the
-    memory beyond a part with what was found.
+    Sorts prints of the same hashes and compares neighbours, then votes of the same pairs; both lie in `folder`, part by part: the
+    work grows as n log n with the length of the audio, and the memory beyond a part with what was found.
     """
-    if not all_prints:
-        return []
     n_parts = -(-sum(map(len, all_prints)) // MOST_AT_ONCE) or 1
-    found = []
-    for part in range(n_parts):
-        hashes, frames, owners = _by_hash(all_prints, part, n_parts)
+    prints, votes = Parts(folder, OWNED, n_parts), Parts(folder, VOTE, n_parts)
+    for start in range(0, len(all_prints), BLOCK):
+        rows = _owned(all_prints[start : start + BLOCK], start)
+        prints.add(rows["hash"], rows)
+    for rows in prints.joined():
+        hashes, frames, owners = _by_hash(rows)
         of = groups[owners]
         for step in range(1, NEIGHBOURS + 1):
             same = np.flatnonzero((hashes[step:] == hashes[:-step]) & (of[step:] != of[:-step]))
-            found.append(np.stack([owners[same], owners[same + step], frames[same + step] - frames[same]], axis=1))
-    votes = np.concatenate(found).astype(np.int64)  # (V, 3): owners rise within a bucket, the sort being stable
-    return _most_voted(votes)
+            found = np.empty(len(same), VOTE)  # owners rise within a bucket, the sort being stable
+            found["first"], found["second"] = owners[same], owners[same + step]
+            found["shift"] = frames[same + step] - frames[same]
+            votes.add(found["first"] * np.uint32(65_599) + found["second"], found)
+    return sorted(pair for found in votes.joined() for pair in _most_voted(_columns(found)))
 
 
 def copies(own: Sequence[Prints], known: Sequence[Prints]) -> list[tuple[int, int, int]]:
@@ -128,7 +135,7 @@ def copies(own: Sequence[Prints], known: Sequence[Prints]) -> list[tuple[int, in
     """
     if not own or not known:
         return []
-    hashes, frames, owners = _by_hash(known)
+    hashes, frames, owners = _by_hash(_owned(known))
     found = [np.zeros((0, 3), np.int64)]
     for number, one in enumerate(own):
         first, last = (np.searchsorted(hashes, one["hash"], side) for side in ("left", "right"))
@@ -139,26 +146,23 @@ def copies(own: Sequence[Prints], known: Sequence[Prints]) -> list[tuple[int, in
     return _most_voted(np.concatenate(found).astype(np.int64))
 
 
-def _by_hash(
-    every: Sequence[Prints], part: int = 0, n_parts: int = 1
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Prints of all recordings in the order of their hashes: (P,) hashes, frames, numbers of the recordings.
+def _owned(every: Sequence[Prints], first: int = 0) -> npt.NDArray[np.void]:
+    """Prints of recordings, whose numbers begin with `first`, end to end: (P,) of OWNED."""
+    lengths = [len(one) for one in every]
+    rows, prints = np.empty(sum(lengths), OWNED), np.concatenate([NONE, *every])
+    rows["hash"], rows["frame"] = prints["hash"], prints["frame"]
+    rows["owner"] = np.repeat(np.arange(first, first + len(lengths)), lengths)
+    return rows
 
-    Of `n_parts`, in each of which all prints of a hash are together, those of one.
-    """
-    taken, owners = [], []
-    for start in range(0, len(every), BLOCK):
-        block = every[start : start + BLOCK]
-        prints = np.concatenate(block)
-        owner = np.repeat(np.arange(start, start + len(block), dtype=np.int32), [len(one) for one in block])
-        if n_parts > 1:
-            mine = prints["hash"] * SCATTER % n_parts == part
-            prints, owner = prints[mine], owner[mine]
-        taken.append(prints)
-        owners.append(owner)
-    joined = np.concatenate(taken)
-    order = np.argsort(joined["hash"], kind="stable")
-    return joined["hash"][order], joined["frame"][order].astype(np.int32), np.concatenate(owners)[order]
+
+def _by_hash(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """(P,) of OWNED in the order of their hashes: (P,) hashes, frames, owners."""
+    order = np.argsort(rows["hash"], kind="stable")
+    return rows["hash"][order], rows["frame"][order].astype(np.int32), rows["owner"][order].astype(np.int32)
+
+
+def _columns(votes: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    return np.stack([votes[name].astype(np.int64) for name in ("first", "second", "shift")], axis=1)
 
 
 def _most_voted(votes: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -224,16 +228,17 @@ def _in_band(samples: Samples, n: int) -> npt.NDArray[np.float64]:
 
 def near_duplicates(
     all_prints: Sequence[Prints],
-    groups: npt.NDArray[np.int64],
+    groups: npt.NDArray[np.integer],
     read: Callable[[int], npt.NDArray[np.int16]],
     threshold: Callable[[int, int], float],
+    folder: Path,
 ) -> list[tuple[int, int, float]]:
     """Pairs of different groups whose sound is the same. -> (first, second, likeness), sorted.
 
-    `read(i)` gives recording i, `threshold(i, j)` the likeness from which a pair counts.
+    `read(i)` gives recording i, `threshold(i, j)` the likeness from which a pair counts, `folder` takes what waits.
     """
     found = []
-    for first, second, shift in candidates(all_prints, groups):
+    for first, second, shift in candidates(all_prints, groups, folder):
         alike = likeness(read(first), read(second), shift)
         if alike >= threshold(first, second):
             found.append((first, second, alike))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from wakesmith.data.records import Recording
+from wakesmith.data import spool
+from wakesmith.data.records import Recording, fields
 from wakesmith.run import write_json
 
 FILE = "sources.json"
@@ -26,11 +27,18 @@ def key(recording: Recording) -> Key:
 
 def write(folder: Path, sounds: Iterable[tuple[Recording, str]]) -> None:
     """Recordings with a hex digest of their sound -> folder/sources.json. Where their files lie makes no difference."""
-    found: dict[Key, list[str]] = defaultdict(list)
-    for recording, digest in sounds:
-        told = {**dataclasses.asdict(recording), "path": "", "sound": digest}
-        found[key(recording)].append(json.dumps(told, sort_keys=True, ensure_ascii=False))
-    rows = [{"name": name, "licence": licence, "fingerprint": _hashed(own)} for (name, licence), own in sorted(found.items())]
+    numbers: dict[Key, str] = {}
+
+    def told() -> Iterator[str]:
+        for recording, digest in sounds:
+            text = json.dumps({**fields(recording), "path": "", "sound": digest}, sort_keys=True, ensure_ascii=False)
+            yield f"{numbers.setdefault(key(recording), str(len(numbers)))} {text}"
+
+    texts = (one.split(" ", 1) for one in spool.in_order(folder, told()))
+    made = {number: _hashed(text for _, text in own) for number, own in itertools.groupby(texts, lambda one: one[0])}
+    rows = [
+        {"name": name, "licence": licence, "fingerprint": made[number]} for (name, licence), number in sorted(numbers.items())
+    ]
     write_json(folder / FILE, rows)
 
 
@@ -47,8 +55,12 @@ def together(folders: Iterable[Path]) -> dict[Key, str]:
     for folder in folders:
         for source, fingerprint in read(folder).items():
             found[source].append(fingerprint)
-    return {source: one[0] if len(one) == 1 else _hashed(one) for source, one in found.items()}
+    return {source: one[0] if len(one) == 1 else _hashed(sorted(one)) for source, one in found.items()}
 
 
 def _hashed(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:32]
+    """Of parts in their order, a line each."""
+    digest = hashlib.sha256()
+    for number, part in enumerate(parts):
+        digest.update(b"\n" * (number > 0) + part.encode())
+    return digest.hexdigest()[:32]

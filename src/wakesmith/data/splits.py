@@ -6,14 +6,20 @@ import collections
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
 
 from wakesmith import text
-from wakesmith.data.records import KNOWN_LABELS, SPLITS, Recording
+from wakesmith.data.records import KNOWN_LABELS, SPLITS, Recording, split_numbers
 from wakesmith.errors import DataError
 
 Group = tuple[str, str]
 NEEDED = tuple((label, split) for split in ("train", "dev") for label in ("wake", "speech"))
+NOT_GIVEN = len(SPLITS)
+MEMBER = np.dtype([("source", "<u4"), ("accent", "<u8"), ("group", "<u8"), ("label", "u1")])
+"""A recording's group, in the order in which groups are shared out: source, hash of the accent, hash of the group."""
 
 
 def group_of(recording: Recording) -> Group:
@@ -21,46 +27,57 @@ def group_of(recording: Recording) -> Group:
     return recording.source, recording.speaker or f"file:{recording.id}"
 
 
-def assign(recordings: Sequence[Recording], fractions: Mapping[str, float], seed: int) -> list[Recording]:
+def assign(recordings: Collection[Recording], fractions: Mapping[str, float], seed: int) -> Iterator[Recording]:
     """Give every recording a split. Given splits stay, and bind the rest of their group; the others are shared out.
 
     Groups are shared out per label (a group counts for the first of its labels), accent by accent, so that every
     accent reaches every split and each split holds its fraction of the recordings. A group with differing given splits
     keeps them: that is a leak, for `leaks` to find.
     """
-    members: dict[Group, list[Recording]] = collections.defaultdict(list)
-    for recording in recordings:
-        members[group_of(recording)].append(recording)
-    decided: dict[Group, str] = {}
-    open_groups: dict[str, list[Group]] = collections.defaultdict(list)
-    for group, own in members.items():
-        given = {recording.split for recording in own if recording.split}
-        if given:
-            decided[group] = min(given, key=SPLITS.index)
-        else:
-            open_groups[min((recording.label for recording in own), key=KNOWN_LABELS.index)].append(group)
-    for groups in open_groups.values():
-        decided |= _share_out({group: len(members[group]) for group in groups}, fractions, seed)
-    return [
-        recording if recording.split else dataclasses.replace(recording, split=decided[group_of(recording)])
-        for recording in recordings
-    ]
+    members, given = _members(recordings, seed), split_numbers(recordings)
+    order = np.lexsort((members["group"], members["accent"], members["source"]))
+    own = members[order]
+    first = np.flatnonzero(np.r_[True, (own["group"][1:] != own["group"][:-1]) | (own["source"][1:] != own["source"][:-1])])
+    if not len(order):
+        return
+    groups, sizes = own["group"][first], np.diff(first, append=len(own))
+    labels, decided = (np.minimum.reduceat(values[order], first) for values in (members["label"], given))
+    for label in np.unique(labels):
+        are_open = np.flatnonzero((decided == NOT_GIVEN) & (labels == label))
+        decided[are_open] = _share_out(groups[are_open], sizes[are_open], fractions)
+    of_each = np.empty(len(order), np.uint8)
+    of_each[order] = np.repeat(decided, sizes)
+    for recording, split in zip(recordings, of_each, strict=True):
+        yield recording if recording.split else dataclasses.replace(recording, split=SPLITS[split])
 
 
-def _share_out(sizes: Mapping[Group, int], fractions: Mapping[str, float], seed: int) -> dict[Group, str]:
-    """Groups -> splits: each goes where most is wanting. The order is by chance, accent by accent."""
-    held = dict.fromkeys(SPLITS, 0)
-    decided: dict[Group, str] = {}
-    total = 0
-    for group in sorted(sizes, key=lambda group: (group[0], _hash(seed, (group[0], accent(group[1]))), _hash(seed, group))):
-        total += sizes[group]
-        decided[group] = max(SPLITS, key=lambda split: fractions[split] * total - held[split])
-        held[decided[group]] += sizes[group]
+def _members(recordings: Collection[Recording], seed: int) -> npt.NDArray[np.void]:
+    """(n,) of MEMBER"""
+    sources: dict[str, int] = {}
+
+    def member(recording: Recording) -> tuple[int, ...]:
+        source, speaker = group_of(recording)
+        hashes = (_hash(seed, (source, name)) for name in (accent(speaker), speaker))
+        return (sources.setdefault(source, len(sources)), *hashes, KNOWN_LABELS.index(recording.label))
+
+    found = np.fromiter(map(member, recordings), MEMBER, len(recordings))
+    found["source"] = np.argsort(np.argsort(np.array(list(sources))))[found["source"]] if sources else 0
+    return found
+
+
+def _share_out(groups: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], fractions: Mapping[str, float]) -> list[int]:
+    """Groups (G,), by their hashes, with their sizes -> numbers of splits: each goes where most is wanting."""
+    held, decided, total = dict.fromkeys(SPLITS, 0), [], 0
+    for size in sizes.tolist():
+        total += size
+        split = max(SPLITS, key=lambda split: fractions[split] * total - held[split])
+        decided.append(SPLITS.index(split))
+        held[split] += size
     for split in ("dev", "test"):  # few groups: dev first, then test, gets the smallest of train
-        spare = [group for group in decided if decided[group] == "train"]
-        if fractions[split] > 0 and held[split] == 0 and len(spare) > 1:
-            smallest = min(spare, key=lambda group: (sizes[group], _hash(seed, group)))
-            decided[smallest] = split
+        if fractions[split] > 0 and held[split] == 0:
+            spare = [number for number, own in enumerate(decided) if SPLITS[own] == "train"]
+            if len(spare) > 1:
+                decided[min(spare, key=lambda number: (sizes[number], groups[number]))] = SPLITS.index(split)
     return decided
 
 
@@ -69,22 +86,22 @@ def accent(speaker: str) -> str:
     return "" if speaker.startswith("file:") else re.split(r"[+_]", speaker, maxsplit=1)[0]
 
 
-def _hash(seed: int, group: Group) -> bytes:
-    return hashlib.blake2b(f"{seed}/{group[0]}/{group[1]}".encode(), digest_size=8).digest()
+def _hash(seed: int, group: Group) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{group[0]}/{group[1]}".encode(), digest_size=8).digest(), "big")
 
 
-def leaks(recordings: Iterable[Recording]) -> dict[Group, list[Recording]]:
+def leaks(recordings: Collection[Recording]) -> dict[Group, list[Recording]]:
     """Groups that lie in more than one split, with their recordings."""
     members: dict[Group, list[Recording]] = collections.defaultdict(list)
-    for recording in recordings:
+    for recording in _across(recordings, group_of):
         members[group_of(recording)].append(recording)
     return {group: own for group, own in members.items() if len({recording.split for recording in own}) > 1}
 
 
-def namesakes(recordings: Iterable[Recording]) -> list[tuple[Recording, Recording]]:
+def namesakes(recordings: Collection[Recording]) -> list[tuple[Recording, Recording]]:
     """Speakers of one name in different splits of different sources, perhaps one person: two recordings of each, by name."""
     by_name: dict[str, dict[str, Recording]] = collections.defaultdict(dict)
-    for recording in recordings:
+    for recording in _across(recordings, lambda one: text.folded(one.speaker)):
         if recording.speaker:
             by_name[text.folded(recording.speaker)].setdefault(recording.split, recording)
     found = []
@@ -92,6 +109,16 @@ def namesakes(recordings: Iterable[Recording]) -> list[tuple[Recording, Recordin
         first, *others = sorted(own.values(), key=lambda one: SPLITS.index(one.split), reverse=True)
         found += [(first, other) for other in others if other.source != first.source][:1]
     return found
+
+
+def _across(recordings: Collection[Recording], key: Callable[[Recording], object]) -> Iterator[Recording]:
+    """The recordings whose key lies in several splits: among many a few, which may be looked at one by one."""
+    keys = np.fromiter((hash(key(one)) for one in recordings), np.int64, len(recordings))
+    pairs = np.unique(np.stack([keys, split_numbers(recordings).astype(np.int64)], axis=1), axis=0)
+    once, n_splits = np.unique(pairs[:, 0], return_counts=True)
+    for recording, is_across in zip(recordings, np.isin(keys, once[n_splits > 1]), strict=True):
+        if is_across:
+            yield recording
 
 
 def count(recordings: Iterable[Recording]) -> dict[str, dict[str, int]]:

@@ -6,20 +6,23 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from wakesmith import audio, config, pool, registry
 from wakesmith.augment import _generated as generated
 from wakesmith.config import Source
-from wakesmith.data import clips, duplicates, room, sources, splits
+from wakesmith.data import clips, dealt, duplicates, room, sources, splits
 from wakesmith.data.audio_store import AUDIO, CARD, CLIPS, OFFSETS, RECORDINGS
-from wakesmith.data.records import SPLITS, Recording, load_jsonl, save_jsonl
-from wakesmith.data.spool import Spool
+from wakesmith.data.lazy import Numbers, Picked
+from wakesmith.data.records import SPLITS, ById, Clip, Lines, Recording, save_jsonl, split_numbers
+from wakesmith.data.spool import Objects, Spool
 from wakesmith.errors import AudioError, DataError
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 SPOKEN = "spoken"
 RANK = {split: rank for rank, split in enumerate(("test", "dev", "train"))}
 """Of two copies the one in the split with the lower rank stays: a test set is not thinned out by training data."""
+DECODED_AT_ONCE = 16
 LATEST_END_S = 0.1
 """After the end of its recording a phrase may be said to end, for rounded times; what is said to end later lies elsewhere."""
 
@@ -68,36 +72,47 @@ class Settings(config.Settings):
         return self
 
 
-EMPTY = np.zeros(0, np.int16)
-
-
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Decoded:
     """A recording that was read: its sound, a digest of it, and prints that find near copies."""
 
     recording: Recording
-    samples: np.ndarray
+    samples: npt.NDArray[np.int16]
     digest: str
-    prints: np.ndarray
+    prints: duplicates.Prints
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """All that was read, or some of it; what is long lies on the disk."""
+
+    recordings: Sequence[Recording]
+    sounds: Sequence[npt.NDArray[np.int16]]
+    prints: Sequence[duplicates.Prints]
+    digests: npt.NDArray[np.bytes_]
+    """(n,) hex of each sound."""
+
+    def only(self, numbers: Numbers) -> Heard:
+        sounds, prints = Picked(self.sounds, numbers), Picked(self.prints, numbers)
+        return Heard(Picked(self.recordings, numbers), sounds, prints, self.digests[numbers])
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
     """Write folder/prepare. Raises DataError for a source without a usable file, and for a leak."""
     settings, out = recipe.data, folder / "prepare"
-    decoded, quarantine = _decode_all(folder, settings, out)
-    if not any(one.recording.label == "noise" for one in decoded):
-        decoded += _generated(settings.n_generated, recipe.seed)
+    found, quarantine = _decode_all(folder, settings, recipe.seed, out)
     _write_lines(out / "quarantine.jsonl", quarantine)
     if quarantine:
         say(f"prepare: {len(quarantine)} files in quarantine, see {out / 'quarantine.jsonl'}")
     shares = {"train": 1 - settings.dev_share - settings.test_share, "dev": settings.dev_share, "test": settings.test_share}
-    split = splits.assign([one.recording for one in decoded], shares, recipe.seed)
-    for one, recording in zip(decoded, split, strict=True):
-        one.recording = recording
-    copies = _copies(decoded, settings.near_duplicate)
-    kept = [one for i, one in enumerate(decoded) if i not in {copy["left_out"] for copy in copies}]
-    _leakage.tell([one.recording for one in kept], [one.recording for one in decoded], copies, out)
-    splits.check_needed(splits.count(one.recording for one in kept))
+    assigned = Objects(out, splits.assign(found.recordings, shares, recipe.seed))
+    found = dataclasses.replace(found, recordings=assigned)
+    copies = _copies(found, settings.near_duplicate, out)
+    stays = np.ones(len(assigned), bool)
+    stays[[copy["left_out"] for copy in copies]] = False
+    kept = found.only(np.flatnonzero(stays))
+    _leakage.tell(kept.recordings, assigned, copies, out)
+    splits.check_needed(splits.count(kept.recordings))
     _store(kept, settings, recipe.seed, out)
     return out
 
@@ -110,7 +125,7 @@ def check_sources(settings: Settings) -> None:
 
 def _found(folder: Path, settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
     """(source, recording, file) of everything, not yet decoded."""
-    for recording in load_jsonl(folder / "speak" / "recordings.jsonl", Recording):
+    for recording in Lines(folder / "speak" / "recordings.jsonl", Recording):
         yield SPOKEN, recording, folder / "speak" / recording.path
     yield from _of_sources(settings)
 
@@ -125,34 +140,51 @@ def _of_sources(settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
             say(f"prepare: {name}: {count} left out: {reason}")
 
 
-def _decode_all(folder: Path, settings: Settings, out: Path) -> tuple[list[Decoded], list[dict[str, str]]]:
-    """All that can be used, its sound and prints maps of files; and what cannot, with the reason."""
-    found = list(_found(folder, settings))
-    seen = Counter(recording.id for _, recording, _ in found)
-    twice = [name for name, count in seen.items() if count > 1]
-    if twice:
-        raise DataError(f"data.sources: the recording {twice[0]} is listed twice. Name each file in one source only.")
-    decoded, quarantine = [], []
-    usable: Counter[str] = Counter()
-    jobs = [(recording, path, settings.shortest_s, source != SPOKEN) for source, recording, path in found]
-    sounds, prints = Spool(out, np.int16), Spool(out, duplicates.PRINT)
-    with pool.workers(0) as processes:
-        results = track(processes.map(_decode, jobs, chunksize=16), "recordings", total=len(jobs))
+def _decode_all(folder: Path, settings: Settings, seed: int, out: Path) -> tuple[Heard, list[dict[str, str]]]:
+    """All that can be used, with generated noise where there is none; and what cannot, with the reason."""
+    found = Objects(out, _found(folder, settings))
+    _check_once(found)
+    quarantine: list[dict[str, str]] = []
+    usable = {source: 0 for source, _, _ in found}
+    sounds, prints, digests = Spool(out, np.int16), Spool(out, duplicates.PRINT), bytearray()
+
+    def taken(decoded: Decoded) -> Recording:
+        sounds.add(decoded.samples)
+        prints.add(decoded.prints)
+        digests.extend(decoded.digest.encode())
+        return decoded.recording
+
+    def every(processes: Executor) -> Iterator[Recording]:
+        has_noise = False
+        jobs = ((recording, path, settings.shortest_s, source != SPOKEN) for source, recording, path in found)
+        results = track(dealt.in_order(processes, _decode, jobs, DECODED_AT_ONCE), "recordings", total=len(found))
         for (source, _, path), result in zip(found, results, strict=True):
             if isinstance(result, str):
                 quarantine.append({"path": str(path), "source": source, "reason": result})
             else:
-                sounds.add(result.samples)
-                prints.add(result.prints)
-                decoded.append(dataclasses.replace(result, samples=EMPTY, prints=duplicates.NONE))
                 usable[source] += 1
-    for one, sound, print_ in zip(decoded, sounds.maps(), prints.maps(), strict=True):
-        one.samples, one.prints = sound, print_
-    for source in dict.fromkeys(source for source, _, _ in found):
-        if not usable[source]:
+                has_noise = has_noise or result.recording.label == "noise"
+                yield taken(result)
+        if not has_noise:
+            yield from map(taken, _generated(settings.n_generated, seed))
+
+    with pool.workers(0) as processes:
+        recordings = Objects(out, every(processes))
+    for source, count in usable.items():
+        if not count:
             reasons = [row["reason"] for row in quarantine if row["source"] == source]
             raise DataError(f"{source}: none of {len(reasons)} files can be used. The first: {reasons[0]}")
-    return decoded, quarantine
+    return Heard(recordings, sounds.pieces(), prints.pieces(), np.frombuffer(digests, "S32")), quarantine
+
+
+def _check_once(found: Sequence[tuple[str, Recording, Path]]) -> None:
+    """Raises DataError for a recording that is listed twice."""
+    hashes = np.fromiter((hash(recording.id) for _, recording, _ in found), np.int64, len(found))
+    names, counts = np.unique(hashes, return_counts=True)
+    alike = Counter(found[number][1].id for number in np.flatnonzero(np.isin(hashes, names[counts > 1])).tolist())
+    twice = [name for name, count in alike.items() if count > 1]
+    if twice:
+        raise DataError(f"data.sources: the recording {twice[0]} is listed twice. Name each file in one source only.")
 
 
 def _decode(job: tuple[Recording, Path, float, bool]) -> Decoded | str:
@@ -181,60 +213,62 @@ def _decode(job: tuple[Recording, Path, float, bool]) -> Decoded | str:
     return Decoded(dataclasses.replace(recording, n_samples=len(sound)), sound, digest, prints)
 
 
-def _generated(n_recordings: int, seed: int) -> list[Decoded]:
-    made = []
+def _generated(n_recordings: int, seed: int) -> Iterator[Decoded]:
     for number in range(n_recordings):
         sound = audio.to_int16(generated.bed(rng(seed, "noise", number), number, 10 * audio.SAMPLE_RATE_HZ))
         name = f"noise-{number:04d}"
         recording = Recording(f"generated/{name}", name, "", "noise", f"generated/{name}", "generated", "none needed", len(sound))
-        made.append(Decoded(recording, sound, hashlib.blake2b(sound.tobytes(), digest_size=16).hexdigest(), duplicates.NONE))
-    return made
+        yield Decoded(recording, sound, hashlib.blake2b(sound.tobytes(), digest_size=16).hexdigest(), duplicates.NONE)
 
 
-def _copies(decoded: list[Decoded], threshold: float) -> list[dict[str, Any]]:
+def _copies(found: Heard, threshold: float, out: Path) -> list[dict[str, Any]]:
     """Pairs across splits that hold the same sound; `left_out` is the one that goes."""
-    pairs: list[tuple[int, int, float]] = []
-    first_of: dict[str, int] = {}
-    for i in sorted(range(len(decoded)), key=lambda i: RANK[decoded[i].recording.split]):
-        first = first_of.setdefault(decoded[i].digest, i)
-        if decoded[first].recording.split != decoded[i].recording.split:
-            pairs.append((first, i, 1.0))
-    split_of = np.array([SPLITS.index(one.recording.split) for one in decoded])
-    near = duplicates.near_duplicates(
-        [one.prints for one in decoded], split_of, lambda i: decoded[i].samples, lambda *_: threshold
-    )
+    split_of = split_numbers(found.recordings)
+    rank = np.array([RANK[split] for split in SPLITS])[split_of]
+    order = np.argsort(rank, kind="stable")
+    _, first, alike = np.unique(found.digests[order], return_index=True, return_inverse=True)
+    first_of = np.empty(len(order), np.int64)
+    first_of[order] = order[first][alike]
+    pairs = [(int(first_of[i]), int(i), 1.0) for i in order[(split_of[first_of] != split_of)[order]]]
+    near = duplicates.near_duplicates(found.prints, split_of, found.sounds.__getitem__, lambda *_: threshold, out)
     rows, same = [], {frozenset(pair[:2]) for pair in pairs}
-    for first, second, likeness in [*pairs, *(one for one in near if frozenset(one[:2]) not in same)]:
-        kept, left_out = sorted((first, second), key=lambda i: RANK[decoded[i].recording.split])
+    for one, other, likeness in [*pairs, *(one for one in near if frozenset(one[:2]) not in same)]:
+        kept, left_out = sorted((one, other), key=lambda i: rank[i])
         rows.append({"kept": kept, "left_out": left_out, "likeness": float(round(likeness, 4))})
     return rows
 
 
-def _store(kept: list[Decoded], settings: Settings, seed: int, out: Path) -> None:
+def _store(kept: Heard, settings: Settings, seed: int, out: Path) -> None:
     """audio.npy with offsets, recordings, clips, and last the card that makes them a store."""
-    lengths = [len(one.samples) for one in kept]
-    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-    room.check(out, 2 * sum(lengths), "give fewer or shorter recordings")
-    sound = np.lib.format.open_memmap(out / AUDIO, "w+", np.int16, (sum(lengths),))
+    ends = np.cumsum(np.fromiter(map(len, kept.sounds), np.int64, len(kept.sounds)))
+    n_samples, offsets = int(ends[-1]), np.r_[0, ends[:-1]]
+    room.check(out, 2 * n_samples, "give fewer or shorter recordings")
+    sound = np.lib.format.open_memmap(out / AUDIO, "w+", np.int16, (n_samples,))
     room.reserve(sound, np.ones(1, bool))
-    for start, one in zip(offsets, kept, strict=True):
-        sound[start : start + len(one.samples)] = one.samples
+    for start, end, own in zip(offsets, ends, kept.sounds, strict=True):
+        sound[start:end] = own
     sound.flush()
     np.save(out / OFFSETS, offsets)
-    recordings = [one.recording for one in kept]
-    by_id = {one.recording.id: one.samples for one in kept}
-    made = clips.make_clips(
-        recordings, by_id.__getitem__, settings.silence_dbfs, settings.most_clips_per_recording, settings.most_clips, seed
+    save_jsonl(out / RECORDINGS, kept.recordings)
+    n_clips = save_jsonl(out / CLIPS, _clips(kept, ById(Lines(out / RECORDINGS, Recording)), settings, seed, out))
+    sources.write(out, zip(kept.recordings, map(bytes.decode, kept.digests), strict=True))
+    digest = hashlib.blake2b(kept.digests.tobytes(), digest_size=16).hexdigest()
+    write_json(out / CARD, {"audio": digest, "n_recordings": len(kept.recordings), "n_clips": n_clips})
+    say(f"prepare: {len(kept.recordings)} recordings, {n_samples / audio.SAMPLE_RATE_HZ / 3600:.2f} h, {n_clips} clips")
+
+
+def _clips(kept: Heard, by_id: ById[Recording], settings: Settings, seed: int, out: Path) -> Iterator[Clip]:
+    """What the recordings are cut into; each choice among clips looks at all that the one before left."""
+    cut = (
+        clip
+        for recording, sound in zip(kept.recordings, kept.sounds, strict=True)
+        for clip in clips.clips_of(recording, sound, settings.silence_dbfs, settings.most_clips_per_recording, seed)
     )
+    made: Sequence[Clip] = clips.drawn(Objects(out, cut), settings.most_clips, seed)
     if settings.most_labelled:
-        made = clips.unlabel({one.recording.id: one.recording.text for one in kept}, made, settings.most_labelled, seed)
-    made += clips.partials(made, {r.id: r for r in recordings}, settings.partial_share, seed)
-    save_jsonl(out / RECORDINGS, recordings)
-    save_jsonl(out / CLIPS, made)
-    sources.write(out, ((one.recording, one.digest) for one in kept))
-    digest = hashlib.blake2b("".join(one.digest for one in kept).encode(), digest_size=16).hexdigest()
-    write_json(out / CARD, {"audio": digest, "n_recordings": len(kept), "n_clips": len(made)})
-    say(f"prepare: {len(kept)} recordings, {sum(lengths) / audio.SAMPLE_RATE_HZ / 3600:.2f} h, {len(made)} clips")
+        made = Objects(out, clips.unlabel(made, by_id, settings.most_labelled, seed))
+    yield from made
+    yield from clips.partials(made, by_id, settings.partial_share, seed)
 
 
 def _write_lines(path: Path, rows: list[dict[str, str]]) -> None:
