@@ -35,6 +35,9 @@ class Sounds:
     def __init__(self, *recordings: Recording) -> None:
         self.recordings = {one.id: one for one in recordings}
 
+    def of(self, split: str, *labels: str) -> list[Recording]:
+        return [one for label in labels for one in self.recordings.values() if (one.split, one.label) == (split, label)]
+
     def recording(self, name: str) -> np.ndarray:
         found = self.recordings[name]
         sound = np.zeros(found.n_samples, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,18 +20,16 @@ def names(phrases: list[str]) -> list[str]:
     return list(LABELS) if len(phrases) == 1 else [*phrases, *LABELS[1:]]
 
 
-def numbers(clips: Iterable[Clip], recordings: Mapping[str, Recording], phrases: list[str]) -> npt.NDArray[np.int64]:
+def numbers(clips: Collection[Clip], recordings: Mapping[str, Recording], phrases: list[str]) -> npt.NDArray[np.int64]:
     """(n_clips,) class of each clip, NO_CLASS where unlabelled. Raises DataError for a text that is none of several phrases."""
     n_before = len(phrases) - 1  # where the other labels have moved up by
-    found = []
-    for clip in clips:
+
+    def number(clip: Clip) -> int:
         if clip.label == UNLABELLED:
-            found.append(NO_CLASS)
-        elif clip.label != LABELS[0]:
-            found.append(LABELS.index(clip.label) + n_before)
-        else:
-            found.append(said(recordings[clip.recording], phrases))
-    return np.array(found, dtype=np.int64)
+            return NO_CLASS
+        return LABELS.index(clip.label) + n_before if clip.label != LABELS[0] else said(recordings[clip.recording], phrases)
+
+    return np.fromiter(map(number, clips), np.int64, len(clips))
 
 
 def said(recording: Recording, phrases: Sequence[str]) -> int:

@@ -111,7 +111,7 @@ class BalancedSampler(Sampler[Row]):
             rows.append(drawn * self.n_views + chance.integers(self.n_views, size=count))
         order = chance.permutation(np.concatenate(rows))
         chances = rng(self.seed, "perturb", self.epoch).random((self.n_rows, N_CHANCES), dtype=np.float32)
-        return map(Row, order.tolist(), chances)
+        return (Row(int(number), own) for number, own in zip(order, chances, strict=True))
 
 
 def _groups(

@@ -13,7 +13,7 @@ import numpy as np
 
 from wakesmith import audio, pool
 from wakesmith.audio import Samples
-from wakesmith.data import room
+from wakesmith.data import dealt, room
 from wakesmith.errors import DataError
 from wakesmith.progress import say, track
 from wakesmith.run import write_text
@@ -102,12 +102,12 @@ def fill(folder: Path, make_view: Any, jobs: int) -> None:
     """Make what is missing; `make_view(clip, view) -> (N,) float32` goes to worker processes."""
     state = np.load(folder / STATE)
     missing = np.argwhere(state == MISSING)
-    chunks = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
-    total = int((state != UNWANTED).sum())
-    if not chunks:
+    n_chunks, n_in_all = (-(-n // CHUNK) for n in (len(missing), int((state != UNWANTED).sum())))
+    if not n_chunks:
         return
+    chunks = (missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK))
     with pool.workers(jobs, _start, (folder, make_view)) as processes:
-        for _ in track(processes.map(_make, chunks), "views", total=-(-total // CHUNK), done=-(-total // CHUNK) - len(chunks)):
+        for _ in track(dealt.in_order(processes, _make, chunks), "views", total=n_in_all, done=n_in_all - n_chunks):
             pass
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.joined import Answered, Joined, JoinedAnswers
+from wakesmith.data.lazy import Chained
 from wakesmith.data.records import Clip, Recording
 from wakesmith.data.views import ViewStore
 
@@ -33,8 +35,8 @@ class Material:
         return [AudioStore.open(folder / "prepare") for folder in self.folders]
 
     @cached_property
-    def clips(self) -> list[Clip]:
-        return [clip for store in self._stores for clip in store.clips]
+    def clips(self) -> Sequence[Clip]:
+        return Chained([store.clips for store in self._stores])
 
     @property
     def sizes(self) -> list[int]:
@@ -42,9 +44,9 @@ class Material:
         return [len(store.clips) for store in self._stores]
 
     @property
-    def recordings(self) -> dict[str, Recording]:
-        """By id."""
-        return {name: recording for store in self._stores for name, recording in store.recordings.items()}
+    def recordings(self) -> Mapping[str, Recording]:
+        """By id; of a round, where it has one of the same id."""
+        return ChainMap(*(store.recordings for store in reversed(self._stores)))  # type: ignore[arg-type]
 
     def features(self, recipe: Recipe, out: Path) -> Any:
         """(n_clips, K, T, F), an array or `Joined`."""

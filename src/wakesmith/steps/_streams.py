@@ -6,7 +6,7 @@ speech and noise, as recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,21 +65,24 @@ class Beds:
 
     def __init__(self, store: Any, bank: Any) -> None:
         self._store, self._bank = store, bank
+        self._found: dict[str, list[str]] = {}
 
-    def _music(self, split: str) -> list[Recording]:
-        found = (r for r in self._store.recordings.values() if (r.split, r.label, r.text) == (split, "noise", MUSIC))
-        return sorted(found, key=lambda r: r.id)
+    def _music(self, split: str) -> list[str]:
+        """Names of the recordings."""
+        if split not in self._found:
+            self._found[split] = [one.id for one in self._store.of(split, "noise") if one.text == MUSIC]
+        return self._found[split]
 
     def count(self, kind: str, split: str) -> int:
         return len(self._music(split)) if kind == MUSIC else int(self._bank.count(kind, split))
 
     def take(self, kind: str, split: str, number: int) -> Samples:
-        sound = self._store.recording(self._music(split)[number].id) if kind == MUSIC else self._bank.take(kind, split, number)
+        sound = self._store.recording(self._music(split)[number]) if kind == MUSIC else self._bank.take(kind, split, number)
         return np.asarray(sound, np.float32)
 
 
 def of_events(
-    store: Any, beds: Any, recordings: list[Recording], split: str, condition: Condition, gap_s: tuple[float, float],
+    store: Any, beds: Any, recordings: Sequence[Recording], split: str, condition: Condition, gap_s: tuple[float, float],
     seed: int, name: str,
 ) -> Stream:  # fmt: skip
     """Recordings one after another with drawn gaps. The bed and the room, and only they, differ between conditions."""
@@ -122,7 +125,7 @@ def bed(beds: Any, kind: str, split: str, n_samples: int, mean_power: float, see
 
 
 def of_negatives(
-    store: Any, recordings: list[Recording], max_hours: float, seed: int, split: str, piece_s: float = PIECE_S
+    store: Any, recordings: Sequence[Recording], max_hours: float, seed: int, split: str, piece_s: float = PIECE_S
 ) -> Iterator[Stream]:
     """Streams of about five minutes, recordings in a drawn order with a third of a second between them."""
     gap = np.zeros(SAMPLE_RATE_HZ // 3, np.float32)

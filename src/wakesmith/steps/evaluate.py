@@ -5,7 +5,7 @@ The operating point is chosen on dev; test is only reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -184,7 +184,7 @@ def _told(recipe: Recipe, folder: Path, heard: list[dict[str, Heard]], tried: li
 
 
 def _of_phrase(
-    heard: dict[str, Heard], point: OperatingPoint, tried: list[dict[str, Any]], recordings: dict[str, Recording],
+    heard: dict[str, Heard], point: OperatingPoint, tried: list[dict[str, Any]], recordings: Mapping[str, Recording],
     settings: Settings,
 ) -> dict[str, Any]:  # fmt: skip
     """The figures of one phrase at its operating point."""
@@ -218,9 +218,9 @@ def streams(
     store = AudioStore.open(folder / "prepare")
     beds, clean = _streams.Beds(store, Bank(folder / "views" / "bank")), _streams.Condition()
     said = [_drawn(own, settings.max_positives, seed) for own in _said(store, split, phrases)]
-    near = _drawn(_of(store, split, "near_miss"), settings.max_positives, seed)
+    near = _drawn(store.of(split, "near_miss"), settings.max_positives, seed)
 
-    def stream(recordings: list[Recording], condition: Condition, name: str) -> Stream:
+    def stream(recordings: Sequence[Recording], condition: Condition, name: str) -> Stream:
         gap_s = (settings.gap_s[0], settings.gap_s[1])
         return _streams.of_events(store, beds, recordings, split, condition, gap_s, seed, f"{split}-{name}")
 
@@ -240,13 +240,16 @@ def streams(
         yield "negatives", None, one
 
 
-def _said(store: Any, split: str, phrases: Sequence[str]) -> list[list[Recording]]:
+def _said(store: Any, split: str, phrases: Sequence[str]) -> list[Sequence[Recording]]:
     """Recordings of each phrase. Raises DataError for a phrase without any."""
-    from wakesmith.data import classes
+    import numpy as np
 
-    made: list[list[Recording]] = [[] for _ in phrases]
-    for recording in _of(store, split, "wake"):
-        made[classes.said(recording, phrases)].append(recording)
+    from wakesmith.data import classes
+    from wakesmith.data.lazy import Picked
+
+    every = store.of(split, "wake")
+    said = np.array([classes.said(recording, phrases) for recording in every])
+    made: list[Sequence[Recording]] = [Picked(every, np.flatnonzero(said == number)) for number in range(len(phrases))]
     for phrase, own in zip(phrases, made, strict=True):
         if not own:
             what = f"'{phrase}'" if len(phrases) > 1 else "the phrase"
@@ -254,9 +257,9 @@ def _said(store: Any, split: str, phrases: Sequence[str]) -> list[list[Recording
     return made
 
 
-def negatives(store: Any, split: str) -> list[Recording]:
+def negatives(store: Any, split: str) -> Sequence[Recording]:
     """Other speech and noise of a split; near misses are none of it. Raises DataError when there is none."""
-    found = _of(store, split, "speech") + _of(store, split, "noise")
+    found: Sequence[Recording] = store.of(split, "speech", "noise")
     if not found:
         raise DataError(f"evaluate: no other speech or noise in {split}. Give more: --negatives FOLDER")
     return found
@@ -274,11 +277,7 @@ def _conditions(settings: Settings, beds: Any, split: str) -> list[Condition]:
     return made
 
 
-def _of(store: Any, split: str, label: str) -> list[Recording]:
-    return sorted((r for r in store.recordings.values() if r.split == split and r.label == label), key=lambda r: r.id)
-
-
-def _drawn(recordings: list[Recording], most: int, seed: int) -> list[Recording]:
+def _drawn(recordings: Sequence[Recording], most: int, seed: int) -> Sequence[Recording]:
     from wakesmith.rng import rng
 
     if len(recordings) <= most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,11 +78,14 @@ def answer_all(folder: Path, batch: int, keep_encodings: bool = False, teacher: 
     return answered
 
 
-def keys_to_label(clips: list[Clip], n_views: int) -> Keys:
+def keys_to_label(clips: Collection[Clip], n_views: int) -> Keys:
     """(n, 2) of (clip index, view): all views of train, then view 0 of dev."""
-    keys = [(i, view) for i, clip in enumerate(clips) if clip.split == "train" for view in range(n_views)]
-    keys += [(i, 0) for i, clip in enumerate(clips) if clip.split == "dev"]
-    return np.array(keys, dtype=np.int64).reshape(-1, 2)
+    from wakesmith.data.records import SPLITS, split_numbers
+
+    splits = split_numbers(clips)
+    train, dev = (np.flatnonzero(splits == SPLITS.index(split)) for split in ("train", "dev"))
+    views = np.tile(np.arange(n_views), len(train))
+    return np.concatenate([np.stack([np.repeat(train, n_views), views], axis=1), np.stack([dev, np.zeros_like(dev)], axis=1)])
 
 
 def _targets(folder: Path, teacher: Teaches, views: ViewStore, n_clips: int) -> TargetStore:

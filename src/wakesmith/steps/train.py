@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +14,7 @@ from pydantic import Field
 from wakesmith import config, ranks, registry
 from wakesmith import run as record
 from wakesmith.data import classes
-from wakesmith.data.records import LABELS
+from wakesmith.data.records import LABELS, SPLITS, split_numbers
 from wakesmith.errors import ConfigError
 from wakesmith.progress import say
 from wakesmith.run import write_json
@@ -129,7 +130,7 @@ def features_of(recipe: Recipe, folder: Path, out: Path, name: str = "features.n
     from wakesmith.training import features
 
     views = ViewStore.open(folder / "views")
-    splits = [clip.split for clip in AudioStore.open(folder / "prepare").clips]
+    splits = [SPLITS[number] for number in split_numbers(AudioStore.open(folder / "prepare").clips)]
     stamp = record.fingerprint(views.fingerprint, views.n_views, recipe.features.model_dump(mode="json"))[:16]
     path = folder / "features" / f"{stamp}.npy" if recipe.train.keep_features else out / name
     frames = features.make(registry.build("features", recipe.features), views, path, splits)
@@ -154,6 +155,7 @@ def _trainer(
 ) -> Any:  # fmt: skip
     import numpy as np
 
+    from wakesmith.data.lazy import Picked
     from wakesmith.data.sampling import BalancedSampler, own_parts, voice_parts
     from wakesmith.steps import _rounds
     from wakesmith.training.dataset import Rows, dev_metrics
@@ -162,17 +164,19 @@ def _trainer(
 
     settings, clips, recordings = recipe.train, material.clips, material.recordings
     labels = classes.numbers(clips, recordings, recipe.phrases)
-    train_clips = [i for i, clip in enumerate(clips) if clip.split == "train" and (distil or labels[i] >= 0)]
-    dev_clips = [i for i, clip in enumerate(clips) if clip.split == "dev" and labels[i] >= 0]
+    splits, takes_part = split_numbers(clips), labels >= 0
+    train_clips = np.flatnonzero((splits == SPLITS.index("train")) & (takes_part | distil))
+    dev_clips = np.flatnonzero((splits == SPLITS.index("dev")) & takes_part)
     n_views, n_phrases = frames.shape[1], len(recipe.phrases)
     answered, teacher, teacher_size = material.answers(recipe) if distil else (None, None, 0)
     n_rows = -(-len(train_clips) // settings.batch) * settings.batch  # whole batches: each epoch equally long
     shares = [settings.class_shares[0] / n_phrases] * n_phrases + settings.class_shares[1:]
-    recorded = np.array([not recordings[clips[i].recording].is_spoken for i in train_clips])
+    own = Picked(clips, train_clips)
+    recorded = np.fromiter((not recordings[clip.recording].is_spoken for clip in own), bool, len(own))
     parts = _rounds.parts(material.rounds, material.sizes[0], train_clips, labels[train_clips])
     parts += own_parts(recorded, labels[train_clips], n_phrases, settings.own_share)
     voices = np.array(
-        ["" if real else recordings[clips[i].recording].source for i, real in zip(train_clips, recorded, strict=True)]
+        ["" if real else sys.intern(recordings[clip.recording].source) for clip, real in zip(own, recorded, strict=True)]
     )
     parts += voice_parts(voices, labels[train_clips], n_phrases, settings.spoken_share, parts)
     sampler = BalancedSampler(labels[train_clips], n_views, n_rows, shares, _seed(recipe), settings.unlabelled_share, parts)
@@ -184,8 +188,7 @@ def _trainer(
     )  # fmt: skip
     if not distil:
         return Trainer(*given, micro_batch=settings.micro_batch)
-    names = {i: clip.id for i, clip in enumerate(clips)}.__getitem__
-    return DistillationTrainer(*given, micro_batch=settings.micro_batch, teacher=teacher, names=names)
+    return DistillationTrainer(*given, micro_batch=settings.micro_batch, teacher=teacher, names=lambda number: clips[number].id)
 
 
 def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start_from: Path | None) -> Any:

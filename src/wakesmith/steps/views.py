@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from pydantic import Field
 from wakesmith import config
 from wakesmith.audio import Samples
 from wakesmith.config import Effect, part
-from wakesmith.data.records import Clip
+from wakesmith.data.records import SPLITS, Clip, split_numbers
 
 if TYPE_CHECKING:
     from wakesmith.augment._bank import Bank
@@ -34,10 +34,10 @@ class Settings(config.Settings):
     """Of 10 s, of noise and of speech, for each split."""
 
 
-def wanted(clips: list[Clip], n_views: int) -> np.ndarray:
+def wanted(clips: Collection[Clip], n_views: int) -> np.ndarray:
     """(n_clips, K) bool: every view of train, the first of dev, none of test (that is heard as continuous audio)."""
     rows = {"train": np.ones(n_views, bool), "dev": np.arange(n_views) == 0, "test": np.zeros(n_views, bool)}
-    return np.stack([rows[clip.split] for clip in clips])
+    return np.stack([rows[split] for split in SPLITS])[split_numbers(clips)]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from wakesmith import ranks
 from wakesmith.data import answers, room
-from wakesmith.data.records import UNLABELLED, Clip
+from wakesmith.data.records import KNOWN_LABELS, SPLITS, UNLABELLED, Clip, split_numbers
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
 from wakesmith.run import write_json
@@ -30,27 +30,28 @@ Keys = npt.NDArray[np.int64]
 States = npt.NDArray[np.float16]
 
 
-def keys_to_teach(clips: list[Clip], n_views: int, most: int, seed: int) -> Keys:
+def keys_to_teach(clips: Collection[Clip], n_views: int, most: int, seed: int) -> Keys:
     """Views 0..n_views-1 of labelled train and view 0 of labelled dev. -> (n, 2) of (clip index, view), train first.
 
     Where train holds more than `most` keys, they are drawn class by class in turn, so that the rare classes stay whole.
     """
-    train = [i for i, clip in enumerate(clips) if clip.split == "train" and clip.label != UNLABELLED]
-    keys = [(i, view) for view in range(n_views) for i in train]
+    labels = np.fromiter((KNOWN_LABELS.index(clip.label) for clip in clips), np.uint8, len(clips))
+    splits = np.where(labels == KNOWN_LABELS.index(UNLABELLED), len(SPLITS), split_numbers(clips))
+    train, dev = (np.flatnonzero(splits == SPLITS.index(split)) for split in ("train", "dev"))
+    keys = np.stack([np.tile(train, n_views), np.repeat(np.arange(n_views), len(train))], axis=1)
     if len(keys) > most:
-        keys = _in_turn(keys, clips, most, seed)
-    keys += [(i, 0) for i, clip in enumerate(clips) if clip.split == "dev" and clip.label != UNLABELLED]
-    return np.array(keys, dtype=np.int64).reshape(-1, 2)
+        keys = keys[_in_turn(labels[keys[:, 0]], most, seed)]
+    return np.concatenate([keys, np.stack([dev, np.zeros_like(dev)], axis=1)])
 
 
-def _in_turn(keys: list[tuple[int, int]], clips: list[Clip], most: int, seed: int) -> list[tuple[int, int]]:
-    taken: dict[str, int] = {}
-    turns = []
-    for at in rng(seed, "teach", "keys").permutation(len(keys)):
-        label = clips[keys[at][0]].label
-        taken[label] = taken.get(label, 0) + 1
-        turns.append((taken[label], int(at)))
-    return [keys[at] for at in sorted(at for _, at in sorted(turns)[:most])]
+def _in_turn(labels: npt.NDArray[np.uint8], most: int, seed: int) -> npt.NDArray[np.int64]:
+    """(n,) labels -> (most,) places among them, rising."""
+    order = rng(seed, "teach", "keys").permutation(len(labels))
+    turns = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        turns[own] = np.arange(len(own))
+    return np.sort(np.lexsort((np.arange(len(labels)), turns))[:most])
 
 
 def whole_batches(n_keys: int, batch: int) -> Iterator[slice]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -24,9 +25,9 @@ class Rows(Dataset[Any]):
     """frames: (n_clips, K, T, F); labels: (n_clips,); clips: the numbers of the clips that take part, in order."""
 
     def __init__(
-        self, frames: np.ndarray | Joined, labels: np.ndarray, clips: list[int], n_views: int, answered: Answered | None
+        self, frames: np.ndarray | Joined, labels: np.ndarray, clips: npt.ArrayLike, n_views: int, answered: Answered | None
     ) -> None:  # fmt: skip
-        self.frames, self.labels, self.clips, self.n_views, self.answered = frames, labels, np.array(clips), n_views, answered
+        self.frames, self.labels, self.clips, self.n_views, self.answered = frames, labels, np.asarray(clips), n_views, answered
 
     def __len__(self) -> int:
         return len(self.clips) * self.n_views
