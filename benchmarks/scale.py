@@ -2,13 +2,14 @@
 
     python benchmarks/scale.py FOLDER [--clips 2000 20000] [--views 1] [--hours 1000 100000] [--json]
 
-Sounds of 1.5 s are generated, a manifest names them, and a tiny run (a Whisper of random weights, a small ds_cnn) goes the road
-up to the student, every step in a process of its own: `prepare`, `views`, `teach`, `label`, `train`, with a step of training for
-each 64 clips. Printed are CPU seconds of the step with its workers, the most memory of a process (looked at ten times a second,
-without mapped files), and the disk its folder takes.
-What is measured is measured no more, so a long measurement can go on. What does not depend on the number of clips (imports, the
-bound number of encodings that the head learns from) is in the seconds too: a ratio below the clips' is no gain. What more hours
-would take is a straight line through the two largest sizes.
+Sounds of 1.5 s are generated, a manifest names them, and a tiny run (a Whisper of random weights, a small ds_cnn) goes the road,
+every step in a process of its own: `prepare`, `views`, `teach`, `label`, `train`, with a step of training for each 64 clips, then
+`export` and `evaluate`. Printed are CPU seconds of the step with its workers, the time on the clock, the most memory of a process
+(looked at ten times a second, without mapped files), what that grew by for each clip more, and the disk its folder takes.
+What is measured is measured no more, so a long measurement can go on; sounds go once they are prepared, and the run's folder with
+its last step. What does not depend on the number of clips (imports, the bound number of encodings that the head learns from, of
+hours that are heard) is in the figures too: a ratio below the clips' is no gain. What more hours would take is a straight line
+through the two largest sizes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,16 +37,23 @@ from wakesmith.config import to_yaml
 from wakesmith.progress import track
 from wakesmith.steps import _recipe
 
-STEPS = ("prepare", "views", "teach", "label", "train")
+STEPS = ("prepare", "views", "teach", "label", "train", "export", "evaluate")
+PLACES = {"export": "bundle"}
+"""Folders that are not named after their step."""
 LABELS = (("wake", 0.3), ("near_miss", 0.1), ("speech", 0.45), ("noise", 0.15))
 LENGTH_S = 1.5
+TONES_HZ = (300.0, 900.0, 1800.0)
+KNOTS_S = np.linspace(0, LENGTH_S, 15)
 LOOK_EVERY_S = 0.1
 FORETOLD = ["audio", "clips", *STEPS, "CPU", "most memory", "disk"]
-HEAD = ["step", "clips", "CPU s", "ms a clip", "times as long", "most memory", "disk"]
+HEAD = ["step", "clips", "CPU s", "clock s", "ms of CPU a clip", "times as long", "most memory", "more a clip", "disk"]
 
 
 def sounds(folder: Path, n_clips: int) -> Path:
-    """So many WAV files and their manifest: tones that rise, fall, beat, and noise."""
+    """So many WAV files and their manifest: three tones that rise or fall and wander as they do, and noise.
+
+    Steady tones are copies of one another, the more of them there are; `prepare` finds and judges each pair that may be one.
+    """
     manifest = folder / "manifest.csv"
     if manifest.exists():
         return manifest
@@ -53,10 +62,10 @@ def sounds(folder: Path, n_clips: int) -> Path:
     rows = []
     for number in track(range(n_clips), "sounds"):
         label = LABELS[int(np.searchsorted(np.cumsum([share for _, share in LABELS]), (number + 0.5) / n_clips))][0]
-        slope = {"wake": 1200.0, "near_miss": -1200.0}.get(label, 0.0)
-        tone = 0.2 * np.sin(2 * np.pi * (chance.uniform(300, 2000) + slope * t) * t) * (label != "noise")
-        sound = tone + chance.normal(0, 0.05 if label == "noise" else 0.003, len(t))
-        name, split = f"{number // 1000}/{number}.wav", "dev" if number % 20 == 0 else "train"
+        slope = {"wake": 400.0, "near_miss": -400.0}.get(label, 0.0)
+        tones = sum(wandering(chance, low_hz, slope, t) for low_hz in TONES_HZ) if label != "noise" else 0.0
+        sound = tones + chance.normal(0, 0.05 if label == "noise" else 0.003, len(t))
+        name, split = f"{number // 1000}/{number}.wav", {0: "dev", 1: "test"}.get(number % 20, "train")
         (folder / name).parent.mkdir(exist_ok=True)
         audio.write(folder / name, sound.astype(np.float32))
         rows.append({"path": name, "label": label, "split": split, "speaker": f"{split}{number % 500}", "text": label})
@@ -66,6 +75,12 @@ def sounds(folder: Path, n_clips: int) -> Path:
         table.writerows(rows)
     manifest.with_suffix(".part").rename(manifest)
     return manifest
+
+
+def wandering(chance: np.random.Generator, low_hz: float, slope: float, t: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A tone from a drawn place over `low_hz`, that moves by `slope` Hz/s, and to and fro. (N,) seconds -> (N,)"""
+    hz = low_hz + chance.uniform(0, 600) + slope * t + np.interp(t, KNOTS_S, chance.normal(0, 150, len(KNOTS_S)))
+    return 0.1 * np.sin(2 * np.pi * np.cumsum(hz) / audio.SAMPLE_RATE_HZ)
 
 
 def recipe(manifest: Path, teacher: Path, n_clips: int, n_views: int) -> _recipe.Recipe:
@@ -79,7 +94,26 @@ def recipe(manifest: Path, teacher: Path, n_clips: int, n_views: int) -> _recipe
         "teach": {"gate": "off", "views": 1, "epochs": 3},
         "student": {"name": "ds_cnn", "width": 8},
         "train": {"steps": max(20, n_clips // 64), "evaluations": 1},
+        "evaluate": {"snrs_db": [10.0], "max_positives": 100, "max_dev_hours": 0.5, "max_test_hours": 0.5},
     })  # fmt: skip
+
+
+def of_size(folder: Path, teacher: Path, n_clips: int, n_views: int) -> list[dict[str, Any]]:
+    """A row a step. Of what was made the costs alone are left."""
+    run, heard = folder / f"run-{n_clips}-{n_views}", folder / f"sounds-{n_clips}"
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / "prepare.cost.json").exists():
+        manifest = sounds(heard, n_clips)
+        (run / "config.yaml").write_text(to_yaml(recipe(manifest.absolute(), teacher.absolute(), n_clips, n_views)), "utf-8")
+        measured("speak", run)  # two sentences, as a run has them
+    rows = []
+    for step in STEPS:
+        rows.append({"step": step, "clips": n_clips, **measured(step, run)})
+        shutil.rmtree(heard, ignore_errors=True)
+    for path in run.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    return rows
 
 
 def measured(step: str, run: Path) -> dict[str, float]:
@@ -88,12 +122,14 @@ def measured(step: str, run: Path) -> dict[str, float]:
     if not kept.exists():
         words = [sys.executable, __file__, "--child", step, str(run)]
         told = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        kept.write_text(told.stdout.splitlines()[-1], encoding="utf-8")
+        cost = {**json.loads(told.stdout.splitlines()[-1]), "disk": disk_bytes(run / PLACES.get(step, step))}
+        kept.write_text(json.dumps(cost), encoding="utf-8")
     return dict(json.loads(kept.read_text(encoding="utf-8")))
 
 
 def child(step: str, run: Path) -> None:
     """The command is the only process below this one, so what the children used is what it and its workers did."""
+    started = time.perf_counter()
     command = subprocess.Popen([sys.executable, "-m", "wakesmith.cli", step, str(run)], stdout=subprocess.DEVNULL)
     memory = 0
     while command.poll() is None:
@@ -102,7 +138,7 @@ def child(step: str, run: Path) -> None:
     if command.returncode:
         sys.exit(command.returncode)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "memory": memory}))
+    print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "clock_s": time.perf_counter() - started, "memory": memory}))
 
 
 def family(pid: int) -> list[int]:
@@ -146,15 +182,7 @@ def main() -> int:
     teacher = asked.folder / "whisper"
     if not teacher.exists():
         tiny_encoders.save("whisper", teacher)
-    rows: list[dict[str, Any]] = []
-    for n_clips in sorted(asked.clips):
-        run = asked.folder / f"run-{n_clips}-{asked.views}"
-        run.mkdir(parents=True, exist_ok=True)
-        manifest = sounds(asked.folder / f"sounds-{n_clips}", n_clips)
-        (run / "config.yaml").write_text(to_yaml(recipe(manifest.absolute(), teacher.absolute(), n_clips, asked.views)), "utf-8")
-        measured("speak", run)  # two sentences, as a run has them
-        rows += [{"step": step, "clips": n_clips, **measured(step, run), "disk": disk_bytes(run / step)} for step in STEPS]
-        shutil.rmtree(run / "old", ignore_errors=True)
+    rows = [row for n_clips in sorted(asked.clips) for row in of_size(asked.folder, teacher, n_clips, asked.views)]
     told = table(rows) if len(asked.clips) == 1 else f"{table(rows)}\n\n{foretold(rows, asked.hours)}"
     print(json.dumps(rows, indent=2) if asked.json else told)
     return 0
@@ -162,7 +190,8 @@ def main() -> int:
 
 def table(rows: list[dict[str, Any]]) -> str:
     rows = rows + [
-        {"step": "all", "clips": n, **{key: sum(row[key] for row in rows if row["clips"] == n) for key in ("cpu_s", "disk")},
+        {"step": "all", "clips": n,
+         **{key: sum(row[key] for row in rows if row["clips"] == n) for key in ("cpu_s", "clock_s", "disk")},
          "memory": max(row["memory"] for row in rows if row["clips"] == n)}
         for n in dict.fromkeys(row["clips"] for row in rows)
     ]  # fmt: skip
@@ -170,10 +199,14 @@ def table(rows: list[dict[str, Any]]) -> str:
     for step in (*STEPS, "all"):
         before = None
         for row in (row for row in rows if row["step"] == step):
-            longer = "" if before is None else f"{row['cpu_s'] / before['cpu_s']:.2f} for {row['clips'] / before['clips']:g} x"
+            longer = more = ""
+            if before is not None:
+                longer = f"{row['cpu_s'] / before['cpu_s']:.2f} for {row['clips'] / before['clips']:g} x"
+                more = f"{(row['memory'] - before['memory']) / (row['clips'] - before['clips']) / 1e3:.2f} kB"
             lines.append([
-                step, f"{row['clips']:,}", f"{row['cpu_s']:.1f}", f"{1000 * row['cpu_s'] / row['clips']:.2f}", longer,
-                f"{row['memory'] / 1e6:.0f} MB", f"{row['disk'] / 1e6:.0f} MB",
+                step, f"{row['clips']:,}", f"{row['cpu_s']:.1f}", f"{row['clock_s']:.0f}",
+                f"{1000 * row['cpu_s'] / row['clips']:.2f}", longer, f"{row['memory'] / 1e6:.0f} MB", more,
+                f"{row['disk'] / 1e6:.0f} MB",
             ])  # fmt: skip
             before = row
     return "\n".join(tables.markdown([HEAD, *lines]))
