@@ -119,7 +119,7 @@ def _test_views(recipe: Recipe, cell: Path, kind: str) -> tuple[npt.NDArray[np.f
     return np.stack(heard), numbers[chosen]
 
 
-def _tested(clips: list[Clip], numbers: npt.NDArray[np.int64], n_phrases: int, seed: int) -> list[int]:
+def _tested(clips: Sequence[Clip], numbers: npt.NDArray[np.int64], n_phrases: int, seed: int) -> list[int]:
     """All test clips of the phrases, and at most `MOST_OTHERS` of other sounds, drawn by chance: a teacher's time is dear."""
     tested = [i for i, clip in enumerate(clips) if clip.split == "test" and numbers[i] >= 0]
     others = [i for i in tested if numbers[i] >= n_phrases]

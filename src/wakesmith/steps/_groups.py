@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
 def counted(recordings: Iterable[Recording]) -> list[dict[str, Any]]:
     """Recordings, speakers, hours and licences by split, label and source."""
-    rows: dict[tuple[str, str, str], list[Recording]] = defaultdict(list)
+    lengths: Counter[tuple[str, str, str]] = Counter()
+    counts: Counter[tuple[str, str, str]] = Counter()
+    speakers, licences = defaultdict(set), defaultdict(set)
     for recording in recordings:
-        rows[recording.split, recording.label, recording.source].append(recording)
+        key = recording.split, recording.label, recording.source
+        counts[key] += 1
+        lengths[key] += recording.n_samples
+        speakers[key].add(recording.speaker)
+        licences[key].add(recording.licence)
     return [
         {
-            "split": split, "label": label, "source": source, "n": len(found), "speakers": len({r.speaker for r in found}),
-            "hours": sum(r.n_samples for r in found) / 16_000 / 3600, "licences": sorted({r.licence for r in found}),
+            "split": key[0], "label": key[1], "source": key[2], "n": counts[key], "speakers": len(speakers[key]),
+            "hours": lengths[key] / 16_000 / 3600, "licences": sorted(licences[key]),
         }
-        for (split, label, source), found in sorted(rows.items())
+        for key in sorted(counts)
     ]  # fmt: skip
 
 
-def by_source(judged: dict[str, Any], recordings: dict[str, Recording]) -> list[dict[str, Any]]:
+def by_source(judged: dict[str, Any], recordings: Mapping[str, Recording]) -> list[dict[str, Any]]:
     """Clean misses apart for every source of the phrase: real voices are not averaged with made ones."""
     found: dict[str, list[bool]] = defaultdict(list)
     lost = set(judged["missed_recordings"])
@@ -39,7 +45,7 @@ def by_source(judged: dict[str, Any], recordings: dict[str, Recording]) -> list[
     return [{"source": source, **share(np.array(gone))} for source, gone in sorted(found.items())]
 
 
-def by_speaker(judged: dict[str, Any], recordings: dict[str, Recording], most: int = 10) -> dict[str, Any]:
+def by_speaker(judged: dict[str, Any], recordings: Mapping[str, Recording], most: int = 10) -> dict[str, Any]:
     """How many speakers of each source are missed more often than heard, clean, and who is missed most; known speakers alone."""
     found: dict[tuple[str, str], list[bool]] = defaultdict(list)
     lost = set(judged["missed_recordings"])
@@ -81,7 +87,7 @@ def confusion(heard: Sequence[Heard], points: Sequence[OperatingPoint], phrases:
     ]
 
 
-def by_text(judged: dict[str, Any], recordings: dict[str, Recording], threshold: float) -> list[dict[str, Any]]:
+def by_text(judged: dict[str, Any], recordings: Mapping[str, Recording], threshold: float) -> list[dict[str, Any]]:
     """Near misses by what was said, the worst first."""
     found: dict[str, list[float]] = defaultdict(list)
     for name, score in judged["near_misses"].items():

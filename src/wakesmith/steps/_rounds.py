@@ -111,7 +111,7 @@ def bring_up(recipe: Recipe, folder: Path) -> None:
             label.answer_all(one.folder, recipe.label.batch, teacher=folder / "teach")
 
 
-def parts(rounds: Sequence[Round], n_before: int, clips: Sequence[int], labels: npt.NDArray[np.int64]) -> list[Part]:
+def parts(rounds: Sequence[Round], n_before: int, clips: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> list[Part]:
     """Shares of what the rounds gave, kind by kind and class by class, where it is less than that by number.
 
     n_before: clips of the run itself; those of the rounds follow. clips (n,): the numbers of those that take part; labels (n,).

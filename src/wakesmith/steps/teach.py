@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -120,7 +121,7 @@ def lesson_of(recipe: Recipe, folder: Path) -> Lesson:
     )  # fmt: skip
 
 
-def check_labels(clips: list[Clip]) -> None:
+def check_labels(clips: Collection[Clip]) -> None:
     """Train and dev must hold the wake phrase and something else."""
     for split in ("train", "dev"):
         found = {clip.label for clip in clips if clip.split == split} - {UNLABELLED}

@@ -5,7 +5,7 @@ They come from the functions that `wakesmith evaluate` reports by.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,9 @@ def at(heard: dict[str, Heard], point: OperatingPoint, patience_s: float) -> dic
     return {split: _judge.at_point(own, point, patience_s) for split, own in heard.items()}
 
 
-def near_misses(heard: Heard, recordings: dict[str, Recording], point: OperatingPoint, patience_s: float) -> list[dict[str, Any]]:
+def near_misses(
+    heard: Heard, recordings: Mapping[str, Recording], point: OperatingPoint, patience_s: float
+) -> list[dict[str, Any]]:
     """By what was said, as report.json has them."""
     judged = {"near_misses": _judge.near_misses(heard, point.smoothing_window, patience_s)}
     return _groups.by_text(judged, recordings, point.threshold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Judged:
     """Of the phrase."""
     heard: dict[str, Heard]
     """By split."""
-    recordings: dict[str, Recording]
+    recordings: Mapping[str, Recording]
 
     @property
     def patience_s(self) -> float:
