@@ -16,6 +16,10 @@ def source(name, **options):
     return registry.build("importers", config.part("importers", name, **options))
 
 
+def listed(name, **options):
+    return list(source(name, **options).recordings())
+
+
 def write(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     audio.write(path, TONE)
@@ -30,14 +34,14 @@ def manifest(folder, text, name="manifest.csv"):
 def test_every_importer_has_a_path_and_tells_of_a_missing_one(tmp_path):
     for name in registry.names("importers"):
         with pytest.raises(DataError, match=r"nowhere.*Check"):
-            source(name, path=str(tmp_path / "nowhere"), label="wake").recordings()
+            listed(name, path=str(tmp_path / "nowhere"), label="wake")
 
 
 def test_a_folder_tree_takes_labels_from_its_top_folders(tmp_path):
     for name in ("wake/a.wav", "speech/deep/b.flac", "speech/notes.txt"):
         write(tmp_path / name) if not name.endswith("txt") else (tmp_path / name).write_text("no sound")
 
-    found = source("wav_folders", path=str(tmp_path)).recordings()
+    found = listed("wav_folders", path=str(tmp_path))
 
     assert [(recording.label, file.name) for recording, file in found] == [("speech", "b.flac"), ("wake", "a.wav")]
 
@@ -45,7 +49,7 @@ def test_a_folder_tree_takes_labels_from_its_top_folders(tmp_path):
 def test_a_folder_without_sub_folders_is_one_speaker_where_folders_are_speakers(tmp_path):
     write(tmp_path / "ana/1.wav")
     write(tmp_path / "ana/2.wav")
-    flat = source("wav_folders", path=str(tmp_path / "ana"), label="wake", speaker="folder").recordings()
+    flat = listed("wav_folders", path=str(tmp_path / "ana"), label="wake", speaker="folder")
 
     assert [recording.speaker for recording, _ in flat] == ["ana", "ana"]
 
@@ -63,28 +67,28 @@ def test_the_speaker_comes_from_the_folder_or_the_file_name(tmp_path):
     write(tmp_path / "anna/17ab_nohash_0.wav")
     options = {"path": str(tmp_path), "label": "speech"}
 
-    assert source("wav_folders", **options).recordings()[0][0].speaker == ""
-    assert source("wav_folders", **options, speaker="folder").recordings()[0][0].speaker == "anna"
-    assert source("wav_folders", **options, speaker_pattern="([0-9a-f]+)_nohash_").recordings()[0][0].speaker == "17ab"
+    assert listed("wav_folders", **options)[0][0].speaker == ""
+    assert listed("wav_folders", **options, speaker="folder")[0][0].speaker == "anna"
+    assert listed("wav_folders", **options, speaker_pattern="([0-9a-f]+)_nohash_")[0][0].speaker == "17ab"
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no sound files here"):
-        source("wav_folders", path=str(tmp_path), label="noise").recordings()
+        listed("wav_folders", path=str(tmp_path), label="noise")
 
 
 def test_a_file_without_a_label_is_an_error_that_names_the_folders(tmp_path):
     write(tmp_path / "cat/b.wav")
     with pytest.raises(DataError, match=r"no label.*cat"):
-        source("wav_folders", path=str(tmp_path)).recordings()
+        listed("wav_folders", path=str(tmp_path))
 
 
 def test_csv_and_jsonl_give_the_same_recordings(tmp_path):
     row = {"path": "a.wav", "label": "wake", "text": "hey nova", "speaker": "p1", "split": "dev", "licence": "CC0-1.0"}
     text = ",".join(row) + "\n" + ",".join(row.values()) + "\n"
-    one = source("manifest_csv", path=manifest(tmp_path / "set", text), split="column").recordings()
+    one = listed("manifest_csv", path=manifest(tmp_path / "set", text), split="column")
     (tmp_path / "set/manifest.csv").unlink()
-    two = source("manifest_csv", path=manifest(tmp_path / "set", json.dumps(row), "manifest.jsonl"), split="column").recordings()
+    two = listed("manifest_csv", path=manifest(tmp_path / "set", json.dumps(row), "manifest.jsonl"), split="column")
 
     assert one == two
     assert (one[0][0].speaker, one[0][0].split, one[0][0].licence) == ("p1", "dev", "CC0-1.0")
@@ -101,7 +105,7 @@ def test_rows_are_kept_and_dropped_by_column_and_their_split_can_be_fixed(tmp_pa
 def test_seconds_of_the_phrase_become_samples(tmp_path):
     path = manifest(tmp_path / "set", "path,speech_start_s,speech_end_s\na.wav,0.5,1.25\n")
 
-    recording = source("manifest_csv", path=path, label="wake").recordings()[0][0]
+    recording = listed("manifest_csv", path=path, label="wake")[0][0]
 
     assert (recording.phrase_start, recording.phrase_end) == (8_000, 20_000)
 
@@ -113,7 +117,7 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path, path):
     (tmp_path / "set/link.wav").symlink_to(tmp_path / "outside.wav")
 
     with pytest.raises(DataError, match=r"line 2: the path .* leaves"):
-        source("manifest_csv", path=folder).recordings()
+        listed("manifest_csv", path=folder)
 
 
 @pytest.mark.parametrize(
@@ -131,13 +135,13 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path, path):
 def test_a_bad_manifest_is_told_with_its_line(tmp_path, text, told):
     folder = manifest(tmp_path / "set", text)
     with pytest.raises(DataError, match=told):
-        source("manifest_csv", path=folder, split="column" if "split" in text else "").recordings()
+        listed("manifest_csv", path=folder, split="column" if "split" in text else "")
 
 
 def test_a_broken_jsonl_line_is_an_error(tmp_path):
     folder = manifest(tmp_path / "set", '{"path": "a.wav"\n', "manifest.jsonl")
     with pytest.raises(DataError, match=re.escape("not readable")):
-        source("manifest_csv", path=folder, label="wake").recordings()
+        listed("manifest_csv", path=folder, label="wake")
 
 
 def test_an_unknown_label_in_the_settings_is_a_configuration_error(tmp_path):
@@ -149,6 +153,6 @@ def test_the_text_may_stand_in_another_column(tmp_path):
     path = manifest(tmp_path / "words", "path,word\na.wav,stop\n")
     write(tmp_path / "words" / "a.wav")
 
-    assert source("manifest_csv", path=path, label="wake", text_from="word").recordings()[0][0].text == "stop"
+    assert listed("manifest_csv", path=path, label="wake", text_from="word")[0][0].text == "stop"
     with pytest.raises(DataError, match="no column said"):
-        source("manifest_csv", path=path, label="wake", text_from="said").recordings()
+        listed("manifest_csv", path=path, label="wake", text_from="said")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from wakesmith.data.records import KNOWN_LABELS, SPLITS, Recording
 from wakesmith.errors import DataError
 
-Found = list[tuple[Recording, Path]]
+Found = Iterator[tuple[Recording, Path]]
 
 
 class Importer(Protocol):
-    """Lists the recordings of one source. `dropped` counts, after `recordings()`, what was left out and why."""
+    """Lists the recordings of one source. `dropped` counts, after all of `recordings()`, what was left out and why."""
 
     dropped: collections.Counter[str]
 
     def recordings(self) -> Found:
-        """Every recording (n_samples 0) with its file, in a fixed order, without decoding. Raises DataError."""
+        """Every recording (n_samples 0) with its file, in a fixed order, one by one, without decoding. Raises DataError."""
 
 
 def check_label(label: str) -> str:
@@ -79,9 +79,9 @@ def check_split(split: str, where: str) -> str:
     return split
 
 
-def check_found(found: Found, path: Path, dropped: collections.Counter[str], what: str) -> None:
+def check_found(n_found: int, path: Path, dropped: collections.Counter[str], what: str) -> None:
     """A source without one recording is a mistake. Raises DataError."""
-    if not found:
+    if not n_found:
         left_out = "; ".join(f"{count} left out: {why}" for why, count in dropped.most_common(3))
         raise DataError(f"{path}: {what}{' (' + left_out + ')' if left_out else ''}. Check the path and the source's settings.")
 

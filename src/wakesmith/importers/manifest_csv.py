@@ -66,7 +66,7 @@ class Manifest:
     def recordings(self) -> Found:
         """Every row that is kept, in the manifest's order. Raises DataError with the line of a row that cannot be used."""
         manifest = find_manifest(Path(self.config.path).expanduser())
-        found: Found = []
+        n_found = 0
         for at, (number, row) in enumerate(rows(manifest)):
             where = f"{manifest}, line {number}"
             if at == 0:
@@ -76,9 +76,9 @@ class Manifest:
                 if self.config.labels and not label:
                     self.dropped[f"label '{row.get('label', '')}' is not in `labels`"] += 1
                     continue
-                found.append(self._recording(row, label, manifest, where))
-        check_found(found, manifest, self.dropped, "no rows to use")
-        return found
+                yield self._recording(row, label, manifest, where)
+                n_found += 1
+        check_found(n_found, manifest, self.dropped, "no rows to use")
 
     def _check_columns(self, row: dict[str, str], manifest: Path) -> None:
         wanted = (

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +28,17 @@ def sound_files(folder: Path) -> list[Path]:
         told = ", ".join(sorted(ENDINGS))
         raise DataError(f"{folder}: no sound file here ({told}). Name the folder that holds the recordings.")
     return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All that lies below a folder, in the order of the paths; a link to a folder is not followed."""
+    with contextlib.suppress(PermissionError):
+        with os.scandir(folder) as found:
+            entries = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in found)
+        for name, is_folder in entries:
+            yield folder / name
+            if is_folder:
+                yield from _below(folder / name)
 
 
 class Config(PartSettings):
@@ -70,16 +84,16 @@ class WavFolders:
         top = Path(self.config.path).expanduser()
         if not is_dir(top):
             raise DataError(f"{top}: no such folder. Check `path` of the source.")
-        found: Found = []
-        for file in sorted(top.rglob("*")):
+        n_found = 0
+        for file in _below(top):
             if file.suffix.lower() in ENDINGS and not all(map(is_utf8, (file, *file.relative_to(top).parents))):
                 self.dropped["the name is not UTF-8 (rename it)"] += 1
             elif file.suffix.lower() in ENDINGS and file.is_file():
                 recording = self._recording(top, file)
                 if recording:
-                    found.append((recording, file))
-        check_found(found, top, self.dropped, f"no sound files here (looked for {', '.join(sorted(ENDINGS))})")
-        return found
+                    yield recording, file
+                    n_found += 1
+        check_found(n_found, top, self.dropped, f"no sound files here (looked for {', '.join(sorted(ENDINGS))})")
 
     def _recording(self, top: Path, file: Path) -> Recording | None:
         config = self.config
