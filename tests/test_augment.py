@@ -36,12 +36,13 @@ def word():
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
-    recordings = {
-        f"{label}{split}{i}": Recording(f"{label}{split}{i}", "", "", label, f"{i}", "x", "CC0", 160_000, split)
+    recordings = [
+        Recording(f"{label}{split}{i}", "", "", label, f"{i}", "x", "CC0", 160_000, split)
         for label in ("speech", "noise", "room") for split in SPLITS for i in range(4)
-    }  # fmt: skip
+    ]  # fmt: skip
     store = SimpleNamespace(
-        recordings=recordings, recording=lambda name: (rng(name).standard_normal(160_000) * 0.05).astype(np.float32)
+        of=lambda split, label: [one for one in recordings if (one.split, one.label) == (split, label)],
+        recording=lambda name: (rng(name).standard_normal(160_000) * 0.05).astype(np.float32),
     )
     return _bank.make(store, tmp_path_factory.mktemp("bank"), seed=1, n_rooms=5, most_beds=6, jobs=1)
 
@@ -184,7 +185,7 @@ def test_pink_noise_falls_three_decibels_an_octave():
 
 
 def test_a_run_without_noise_recordings_has_generated_ones(tmp_path):
-    bank = _bank.make(SimpleNamespace(recordings={}), tmp_path, seed=1, n_rooms=0, most_beds=2, jobs=1)
+    bank = _bank.make(SimpleNamespace(of=lambda *_: []), tmp_path, seed=1, n_rooms=0, most_beds=2, jobs=1)
 
     assert bank.count("noise", "train") == _bank.N_GENERATED
     assert bank.count("babble", "train") == 0

@@ -18,12 +18,13 @@ DRY = {"room_probability": 0.0}
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
-    recordings = {
-        f"{label}{split}{i}": Recording(f"{label}{split}{i}", "", "", label, f"{i}", "x", "CC0", 160_000, split)
+    recordings = [
+        Recording(f"{label}{split}{i}", "", "", label, f"{i}", "x", "CC0", 160_000, split)
         for label in ("speech", "room") for split in SPLITS for i in range(3)
-    }  # fmt: skip
+    ]  # fmt: skip
     store = SimpleNamespace(
-        recordings=recordings, recording=lambda name: (rng(name).standard_normal(160_000) * 0.05).astype(np.float32)
+        of=lambda split, label: [one for one in recordings if (one.split, one.label) == (split, label)],
+        recording=lambda name: (rng(name).standard_normal(160_000) * 0.05).astype(np.float32),
     )
     return _bank.make(store, tmp_path_factory.mktemp("bank"), seed=1, n_rooms=5, most_beds=6, jobs=1)
 
@@ -114,7 +115,7 @@ def test_clips_of_noise_stay_free_of_voices(bank):
 
 
 def test_a_bank_without_speech_and_rooms_makes_no_scene(tmp_path):
-    empty = _bank.make(SimpleNamespace(recordings={}), tmp_path, seed=1, n_rooms=0, most_beds=2, jobs=1)
+    empty = _bank.make(SimpleNamespace(of=lambda *_: []), tmp_path, seed=1, n_rooms=0, most_beds=2, jobs=1)
 
     assert np.array_equal(augment.augment(word(), CLIP, 0, 1, scene(), empty), word())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,10 @@ def make(store: Any, folder: Path, seed: int, n_rooms: int, most_beds: int, jobs
     if not (folder / "whole").exists():
         simulated = _rooms.bank(seed, n_rooms, jobs) if n_rooms else np.zeros((0, 2, _rooms.ROOM_SAMPLES), np.float32)
         for split in SPLITS:
-            of_split = [r for r in store.recordings.values() if r.split == split]
-            speech = _beds(store, _labelled(of_split, "speech"), rng(seed, "speech", split), most_beds)
-            noise = _beds(store, _labelled(of_split, "noise"), rng(seed, "noise", split), most_beds)
+            speech = _beds(store, store.of(split, "speech"), rng(seed, "speech", split), most_beds)
+            noise = _beds(store, store.of(split, "noise"), rng(seed, "noise", split), most_beds)
             made = audio.to_int16(_generated.beds(rng(seed, "generated", split), N_GENERATED, BED_SAMPLES))
-            recorded = [_rooms.aligned(store.recording(r.id)) for r in _labelled(of_split, ROOM)]
+            recorded = [_rooms.aligned(store.recording(r.id)) for r in store.of(split, ROOM)]
             rooms = simulated[np.isin(np.arange(len(simulated)) % 5, ROOMS_OF[split])]
             np.save(folder / f"speech_{split}.npy", speech)
             np.save(folder / f"babble_{split}.npy", _babble(speech, rng(seed, "babble", split)))
@@ -72,11 +72,7 @@ def make(store: Any, folder: Path, seed: int, n_rooms: int, most_beds: int, jobs
     return Bank(folder)
 
 
-def _labelled(recordings: list[Recording], label: str) -> list[Recording]:
-    return sorted((r for r in recordings if r.label == label), key=lambda r: r.id)
-
-
-def _beds(store: Any, recordings: list[Recording], chance: np.random.Generator, most: int) -> np.ndarray:
+def _beds(store: Any, recordings: Sequence[Recording], chance: np.random.Generator, most: int) -> np.ndarray:
     """(n, 10 s) int16: recordings joined in a drawn order, each brought to one level, and cut."""
     parts, total = [], 0
     for number in chance.permutation(len(recordings)):

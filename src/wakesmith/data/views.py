@@ -69,6 +69,11 @@ class ViewStore:
     def fingerprint(self) -> str:
         return str(self.manifest["fingerprint"])
 
+    @property
+    def held(self) -> np.ndarray:
+        """(n_clips, K) bool: the views that the store holds."""
+        return np.asarray(self._state == WHOLE)
+
     def holds(self, clip: int, view: int) -> bool:
         return bool(self._state[clip, view] == WHOLE)
 

@@ -89,7 +89,7 @@ class Streams:
 
         store = AudioStore.open(self.folder / "prepare")
         beds = _streams.Beds(store, Bank(self.folder / "views" / "bank"))
-        said = sorted((r for r in store.recordings.values() if (r.split, r.label) == ("train", "wake")), key=lambda r: r.id)
+        said = store.of("train", "wake")
         some = [said[i] for i in rng(self.seed, "calibration").permutation(len(said))[:N_PHRASES_SAID]]
         condition = _streams.Condition(BED, SNR_DB)
         phrases = _streams.of_events(store, beds, some, "train", condition, GAP_S, self.seed, "calibration").samples

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from wakesmith import bundle, config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.data import classes, sources
 from wakesmith.data.audio_store import RECORDINGS
-from wakesmith.data.records import Recording, load_jsonl
+from wakesmith.data.records import Lines, Recording
 from wakesmith.errors import BundleError
 from wakesmith.run import code
 
@@ -180,10 +181,10 @@ def _teacher(folder: Path) -> dict[str, Any] | None:
     return _model_card.teacher(json.loads(path.read_text(encoding="utf-8")), TEACHER_FACTS)
 
 
-def _heard(stores: list[Path]) -> list[Recording]:
+def _heard(stores: list[Path]) -> Iterator[Recording]:
     """What a run holds, and the rounds that it learned from."""
     paths = [store / RECORDINGS for store in stores]
-    return [one for path in paths if path.is_file() for one in load_jsonl(path, Recording)]
+    return (one for path in paths if path.is_file() for one in Lines(path, Recording))
 
 
 def _versions() -> dict[str, str]:

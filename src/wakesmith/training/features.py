@@ -28,15 +28,15 @@ def make(front_end: Any, views: Any, path: Path, splits: Sequence[str]) -> np.nd
         shape = front_end(torch.zeros(1, views.n_samples)).shape[1:]  # T, F
         path.parent.mkdir(exist_ok=True)
         aside = path.with_name(path.name + ".part")
-        wanted = np.array([[views.holds(clip, view) for view in range(views.n_views)] for clip in range(views.n_clips)])
+        wanted = views.held
         room.check(path.parent, int(wanted.sum()) * 2 * int(np.prod(shape)), "use fewer views")
         out = np.lib.format.open_memmap(aside, "w+", np.float16, (views.n_clips, views.n_views, *shape))
         room.reserve(out, wanted)
         rows = out.reshape(-1, *shape)
         history = History(views, splits, front_end.history_s) if hasattr(front_end, "history_s") else None
-        held = np.flatnonzero(wanted).tolist()
+        held = np.flatnonzero(wanted)
         for start in track(range(0, len(held), CHUNK), "features"):
-            chunk = held[start : start + CHUNK]
+            chunk = held[start : start + CHUNK].tolist()
             keys = [divmod(row, views.n_views) for row in chunk]
             batch = torch.from_numpy(np.stack([views.read(*key) for key in keys]))
             made = front_end(batch, [history(*key) for key in keys]) if history else front_end(batch)
