@@ -273,6 +273,23 @@ def test_encodings_that_are_not_finite_stay_so_without_hearing_again(taught, whi
     assert np.isnan(states[1]).all()
 
 
+def test_what_is_kept_is_read_row_by_row_as_it_was_heard(taught, whisper, tmp_path):
+    from wakesmith.data.views import ViewStore
+    from wakesmith.registry import build
+    from wakesmith.teachers._encodings import Heard
+
+    store = Heard(tmp_path, build("teachers", whisper), ViewStore.open(taught / "views"))
+    keys = np.array([[0, 0], [1, 0], [2, 0]])
+    store.fill(keys)
+
+    kept = store.kept(keys[::-1])
+
+    assert kept.shape == (3, *store.states(keys).shape[1:])
+    assert np.array_equal(kept[np.array([2, 0])], store.states(keys[[0, 2]]))
+    with pytest.raises(AssertionError, match="not heard"):
+        store.kept(np.array([[3, 0]]))
+
+
 def test_the_same_seed_teaches_the_same_head(taught, whisper, tmp_path):
     make_run(tmp_path)
 

@@ -65,6 +65,17 @@ def read_views(views: ViewStore, keys: Keys) -> npt.NDArray[np.float32]:
     return np.stack([views.read(int(clip), int(view)) for clip, view in keys])
 
 
+class Kept:
+    """What a store keeps of some keys (n, 2), as an array (n, L, S, D) fp16 of which rows are read when they are asked for."""
+
+    def __init__(self, stored: answers.Answers, keys: Keys) -> None:
+        self._states, self._keys = stored.arrays[STATES], keys
+        self.shape = (len(keys), *self._states.shape[2:])
+
+    def __getitem__(self, rows: npt.NDArray[np.intp]) -> States:
+        return self._states[self._keys[rows, 0], self._keys[rows, 1]]  # type: ignore[no-any-return]
+
+
 class Heard:
     """What one encoder heard of the views: a store of (n_clips, K) keys, empty until asked. (B, 2) keys -> (B, L, S, D) fp16.
 
@@ -116,6 +127,12 @@ class Heard:
             assert self.store is not None, "make_room comes before what is kept"
             self.store.write((keys[new, 0], keys[new, 1]), **{STATES: states[new]})
         return states
+
+    def kept(self, keys: Keys) -> Kept:
+        """Of keys that were heard and are finite."""
+        assert self.store is not None, "keys are heard before they are read"
+        assert (self.state(keys) == answers.OK).all(), "a key was not heard, or is not finite"
+        return Kept(self.store, keys)
 
     def _hear(self, keys: Keys) -> States:
         import torch

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from wakesmith.progress import track
 from wakesmith.teachers._card import HeadSettings
+from wakesmith.teachers._encodings import Kept
 from wakesmith.teachers._head import MAX_FITTED, Head
 
 WARM_UP_SHARE = 0.1
@@ -22,7 +23,7 @@ WARM_UP_SHARE = 0.1
 class Encodings:
     """Pooled hidden states (N, L, S, D) fp16 and class numbers (N,)."""
 
-    states: npt.NDArray[np.float16]
+    states: npt.NDArray[np.float16] | Kept
     labels: npt.NDArray[np.int64]
 
     def batch(self, rows: npt.NDArray[np.intp]) -> tuple[Tensor, Tensor]:

@@ -138,7 +138,7 @@ def _hear(lesson: Lesson, heard: Heard, asked: npt.NDArray[np.bool_]) -> npt.NDA
 
 
 def _encodings(lesson: Lesson, heard: Heard, rows: npt.NDArray[np.bool_]) -> Encodings:
-    return Encodings(heard.states(lesson.keys[rows]), lesson.numbers[rows])
+    return Encodings(heard.kept(lesson.keys[rows]), lesson.numbers[rows])
 
 
 def _tuned(
