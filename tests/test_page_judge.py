@@ -219,17 +219,38 @@ def test_a_run_that_was_not_evaluated_says_what_to_do(page: Any):
     assert page.locator(".toast-body").count() == 0  # told once, where it is looked for
 
 
+def show(page: Any, tab: str) -> None:
+    """Go to a tab, which on a phone may be behind a button."""
+    page.wait_for_selector("[role=tab]")
+    shown = page.get_by_role("tab", name=tab, exact=True)
+    if not shown.is_visible():
+        page.get_by_role("button", name="More tabs").click()
+        shown = page.locator(".overflow-dropdown").get_by_text(tab, exact=True)
+    shown.click()
+
+
+FIRST = {"Forge": "#start, #state"}
+
+
+@pytest.mark.parametrize("tab", FIRST)
+def test_what_a_tab_is_for_is_seen_on_a_phone_without_scrolling(browser: Any, served: tuple[str, list[Any]], tab: str):
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    phone.set_default_timeout(60_000)
+    phone.goto(served[0])
+    show(phone, tab)
+
+    for part in FIRST[tab].split(", "):
+        box = phone.wait_for_selector(part).bounding_box()
+        assert box["y"] + box["height"] <= 844, part
+    phone.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("tab", ["Judge", "Compare", "Take away"])
 def test_nothing_stands_over_the_edge_of_a_phone(browser: Any, served: tuple[str, list[Any]], tab: str, scheme: Any):
     phone = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     phone.goto(served[0])
-    phone.wait_for_selector("[role=tab]")
-    shown = phone.get_by_role("tab", name=tab, exact=True)
-    if not shown.is_visible():
-        phone.get_by_role("button", name="More tabs").click()
-        shown = phone.locator(".overflow-dropdown").get_by_text(tab, exact=True)
-    shown.click()
+    show(phone, tab)
     phone.wait_for_timeout(2_000)
 
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390

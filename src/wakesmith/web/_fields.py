@@ -14,6 +14,7 @@ PRESETS = sorted(path.stem for path in _recipe.PRESETS.glob("*.yaml"))
 
 
 def phrase_and_teacher(runs: Path) -> tuple[Any, ...]:
+    """What a first forge needs, which fits a phone's first screen with the work below it."""
     with gr.Row(equal_height=False):
         phrase = gr.Textbox(
             value="", label="Phrase", placeholder="hey nova", elem_id="phrase", scale=2,
@@ -23,11 +24,10 @@ def phrase_and_teacher(runs: Path) -> tuple[Any, ...]:
     with gr.Row(equal_height=False):
         preset = gr.Radio(PRESETS, value="quick", label="Preset", elem_id="preset", info="quick for a first try.")
         teachers: list[Any] = [("the preset's", ""), *registry.names("teachers")]
-        teacher = gr.Dropdown(teachers, value="", label="Teacher", elem_id="teacher", info="Whom it learns from.")
-        folder = gr.Textbox(
-            value="", label="Folder of the teacher", info="Where its weights lie on this machine; moonshine needs none."
+        teacher = gr.Dropdown(
+            teachers, value="", label="Teacher", elem_id="teacher", info="Whom it learns from; its folder below."
         )
-    return phrase, name, preset, teacher, folder
+    return phrase, name, preset, teacher
 
 
 def hear_first() -> tuple[Any, ...]:
@@ -58,8 +58,11 @@ def own_recordings() -> tuple[Any, ...]:
 
 
 def folders() -> list[Any]:
-    """Natural voices, recordings, and what the options --negatives, --noise, --rooms, --test-recordings take, in this order."""
+    """Teacher, natural voices, recordings, and what --negatives, --noise, --rooms, --test-recordings take, in this order."""
     with gr.Accordion("Folders on this machine", open=False):
+        teacher = gr.Textbox(
+            value="", label="Folder of the teacher", info="Where its weights lie on this machine; moonshine needs none."
+        )
         natural = gr.Textbox(
             value="", label="Natural voices", info="Folder of Kokoro-82M, or its name on the hub, as OWNER/NAME."
         )
@@ -73,7 +76,7 @@ def folders() -> list[Any]:
                 ("Recordings of the phrase for the test alone", "It is judged by these, and never learns them."),
             )
         ]  # fmt: skip
-    return [natural, recordings, *others]
+    return [teacher, natural, recordings, *others]
 
 
 def recipe_box() -> tuple[Any, ...]:

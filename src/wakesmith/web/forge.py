@@ -27,17 +27,17 @@ TAKE = """(fresh, made, recipe) =>
 def build(runs: Path, chosen: _runs.Chosen) -> None:
     """Fields, the recipe made from them, and the work."""
     run = chosen.run
-    phrase, name, preset, teacher, teacher_folder = _fields.phrase_and_teacher(runs)
-    voice, speaker, hear, said = _fields.hear_first()
-    take, files, who, keep, takes = _fields.own_recordings()
-    natural, recordings, *others = _fields.folders()
-    made, fresh, recipe, make, check = _fields.recipe_box()
+    phrase, name, preset, teacher = _fields.phrase_and_teacher(runs)
     cost = gr.HTML(elem_id="cost")
     with gr.Row():
-        start = gr.Button("Start", variant="primary", elem_id="start")
-        stop = gr.Button("Stop", elem_id="stop", interactive=False)
-        go_on = gr.Button("Go on", elem_id="go-on", interactive=False)
+        start = gr.Button("Start", variant="primary", elem_id="start", min_width=80)
+        stop = gr.Button("Stop", elem_id="stop", interactive=False, min_width=80)
+        go_on = gr.Button("Go on", elem_id="go-on", interactive=False, min_width=80)
     state = gr.HTML(_looks.message("Type a phrase, then press Start."), elem_id="state")
+    voice, speaker, hear, said = _fields.hear_first()
+    take, files, who, keep, takes = _fields.own_recordings()
+    teacher_folder, natural, recordings, *others = _fields.folders()
+    made, fresh, recipe, make, check = _fields.recipe_box()
     timer = gr.Timer(EVERY_S, active=False)
 
     fields = [phrase, preset, teacher, teacher_folder, natural, recordings, *others]
