@@ -229,7 +229,7 @@ def show(page: Any, tab: str) -> None:
     shown.click()
 
 
-FIRST = {"Forge": "#start, #state"}
+FIRST = {"Forge": "#start, #state", "Watch": "#teacher-card"}
 
 
 @pytest.mark.parametrize("tab", FIRST)

@@ -40,12 +40,12 @@ def panels(rows: Sequence[dict[str, Any]]) -> list[Panel]:
     terms = _found(rows, "loss/")
     shares = _found(rows, "gradient_share/")
     wanted = [
-        *(Panel(term_name(key).capitalize(), (key,), "loss term in training") for key in terms),
+        Panel("Missed on dev", ("eval_frr",), "share of clips of the phrase", 1.0),
         Panel("Loss on dev", ("eval_loss",), "from labels alone, without the teacher"),
         Panel("Agreement with the teacher", ("agreement",), "share of rows with the same first guess", 1.0),
+        *(Panel(term_name(key).capitalize(), (key,), "loss term in training") for key in terms),
         Panel("Teacher's entropy", ("teacher_entropy",), "nats; 0: it is always sure"),
         Panel("Shares of the gradient", shares, "how much each term pulls", 1.0),
-        Panel("Missed on dev", ("eval_frr",), "share of clips of the phrase", 1.0),
         Panel("Dropped rows", ("dropped_rows",), "teacher answers that were not finite, in all"),
         Panel("Throughput", ("samples_per_s",), "views a second"),
     ]

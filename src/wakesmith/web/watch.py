@@ -23,9 +23,9 @@ NO_TEACHER = "No teacher yet: the step `teach` makes it. A run with `train.disti
 
 
 def build(runs: Path, chosen: _runs.Chosen) -> None:
-    """The curves and the teacher's card."""
-    curves = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="curves")
+    """The teacher's verdict, then the curves."""
     teacher = gr.HTML(elem_id="teacher-card")
+    curves = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="curves")
     timer = gr.Timer(EVERY_S, active=False)
     look = gr.Button("Look again", elem_id="look-again")
     for event in (chosen.working.change, timer.tick, look.click):
@@ -55,7 +55,8 @@ def _teacher_of(folder: Path) -> str:
     if not path.exists():
         return _looks.message(NO_TEACHER)
     card = json.loads(path.read_text(encoding="utf-8"))
-    return _looks.framed("<h3>Who teaches it</h3>", _verdict(card.get("gate") or {}), html_table([["", ""], *teacher_rows(card)]))
+    table = html_table([["", ""], *teacher_rows(card)])
+    return _looks.framed(_verdict(card.get("gate") or {}), f"<details><summary>Who teaches it</summary>{table}</details>")
 
 
 def _verdict(gate: dict[str, Any]) -> str:
