@@ -229,7 +229,9 @@ def show(page: Any, tab: str) -> None:
     shown.click()
 
 
-FIRST = {"Forge": "#start, #state", "Watch": "#teacher-card"}
+FIRST = {
+    "Forge": "#start, #state", "Watch": "#teacher-card", "Judge": "#threshold, #figures-dev, #figures-test",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("tab", FIRST)

@@ -23,8 +23,9 @@ STYLE = f"""<style>.ws{{--ink:var(--body-text-color);--soft:#56606c;--paper:var(
 h3{{font-size:1.05rem;font-weight:600;margin:1rem 0 .3rem}} p{{margin:.4rem 0}} table,thead,tbody,tr{{border:0!important}}
 th,td{{border:0 solid var(--line)!important;border-bottom-width:1px!important;background:none!important;
 padding:.35rem .8rem .35rem 0!important;font:inherit!important}} th{{color:var(--soft)!important;font-weight:600!important}}
-.now b{{font-size:1.35rem}} .card{{margin:0}} .dense table{{font-size:.8rem}}
-.dense th,.dense td{{padding-right:.55rem!important}} .pair{{display:block}}
+.now{{display:grid;grid-template-columns:1fr 1fr;gap:.8rem}} .now h3{{margin:0}} .now .cards{{display:block;margin:.3rem 0}}
+.now .card{{margin-bottom:.35rem;padding:.25rem .6rem}} .now b{{font-size:1.35rem}} .card{{margin:0}}
+.dense table{{font-size:.8rem}} .dense th,.dense td{{padding-right:.55rem!important}} .pair{{display:block}}
 .cards{{margin:.6rem 0;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr))}}
 @media(min-width:60rem){{.pair{{display:grid;grid-template-columns:1fr 1fr;gap:2rem}}}}}}
 .dark .ws{{--soft:#a3adb9;{DARK}}}</style>"""

@@ -24,8 +24,9 @@ CHOOSE_ON_DEV = (
 def figures(at: dict[str, dict[str, Any]], near: dict[str, list[dict[str, Any]]], threshold: float, shipped: float) -> str:
     """dev and test side by side at a threshold."""
     is_shipped = "the shipped one" if threshold == shipped else f"shipped: {shipped:.4f}"
-    head = f"<p>Threshold <b>{threshold:.4f}</b> ({is_shipped}). {CHOOSE_ON_DEV}</p>"
-    return framed(head, f"<div class='pair now'>{_split('dev', at, near)}{_split('test', at, near)}</div>")
+    head = f"<p>Threshold <b>{threshold:.4f}</b> ({is_shipped})</p>"
+    splits = f"<div class=now>{_split('dev', at, near)}{_split('test', at, near)}</div>"
+    return framed(head, splits, f"<p class=soft>{CHOOSE_ON_DEV}</p>")
 
 
 def _split(split: str, at: dict[str, dict[str, Any]], near: dict[str, list[dict[str, Any]]]) -> str:
@@ -75,7 +76,8 @@ def det(report: dict[str, Any], at: dict[str, Any], others: Sequence[tuple[str, 
         "<p class=soft>Teacher and student clip by clip: the views of dev one by one, not continuous audio. Compare these two "
         "with one another alone; the teacher hears whole clips and has no curve.</p>"
     )
-    return framed(trade_off(curves, [*marks, *told]), note if told else "")
+    head = "<h3>Misses against false accepts (DET curve)</h3>"
+    return framed(head, trade_off(curves, [*marks, *told]), note if told else "")
 
 
 def _curve(name: str, judged: dict[str, Any], colour: str) -> Curve:

@@ -29,17 +29,18 @@ def build(runs: Path, chosen: _runs.Chosen) -> None:
         # The number is kept here: the dropdown refuses what it still shows of the run before.
         number = gr.State(0)
         with gr.Row(equal_height=False):
-            threshold = gr.Slider(
-                0.01, 1.0, step=_figures.STEP, label="Threshold", elem_id="threshold", scale=4, interactive=True, buttons=[],
-                info="From which score on it wakes. Nothing is written: what is shipped stays.",
-            )  # fmt: skip
-            back = gr.Button("Back to the shipped threshold", scale=1, min_width=160, elem_id="shipped")
-        figures = gr.HTML(elem_id="figures")
-        with gr.Accordion("Misses against false accepts (DET curve)", open=True):
-            others = gr.Dropdown(
-                label="Beside it", multiselect=True, max_choices=3, info="Up to three other runs.", interactive=True
-            )
-            det = gr.HTML(elem_id="det")
+            with gr.Column(scale=2, min_width=320):
+                threshold = gr.Slider(
+                    0.01, 1.0, step=_figures.STEP, label="Threshold", elem_id="threshold", interactive=True, buttons=[],
+                    info="From which score on it wakes. Nothing is written: what is shipped stays.",
+                )  # fmt: skip
+                figures = gr.HTML(elem_id="figures")
+                back = gr.Button("Back to the shipped threshold", elem_id="shipped")
+            with gr.Column(scale=3, min_width=320):
+                det = gr.HTML(elem_id="det")
+                others = gr.Dropdown(
+                    label="Beside it", multiselect=True, max_choices=3, info="Up to three other runs.", interactive=True
+                )
         with gr.Accordion("Under noise and in rooms", open=False):
             conditions = gr.HTML(elem_id="conditions")
         with gr.Accordion("Near misses", open=False):
@@ -114,20 +115,23 @@ class _Mistakes:
             split = gr.Radio(["dev", "test"], value="test", label="Split", elem_id="split")
             kind = gr.Radio(list(_figures.KINDS), value=_figures.FALSE_WAKE, label="Kind", elem_id="kind")
             condition = gr.Dropdown([EVERY], value=EVERY, label="Condition", interactive=True, elem_id="condition")
-        count = gr.HTML()
-        table = gr.Dataframe(
-            headers=_shown.HEAD, interactive=False, wrap=False, max_height=320, elem_id="mistakes", buttons=[], show_label=False,
-            column_widths=["70px", "330px", "130px", "300px", "250px"],
-        )  # fmt: skip
-        with gr.Row():
-            before = gr.Button("Previous", elem_id="previous", min_width=100)
-            after = gr.Button("Next", elem_id="next", min_width=100)
-        title = gr.HTML(elem_id="mistake")
-        picture = gr.HTML(elem_id="picture")
-        sound = gr.Audio(label="The sound that was judged", interactive=False, type="numpy", elem_id="sound", buttons=[])
-        with gr.Row():
-            wrong = gr.Button("This clip is labelled wrong", elem_id="wrong", min_width=160)
-            gr.Button("Send to learn", interactive=False, elem_id="cannot-send", min_width=160)
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=320):
+                count = gr.HTML()
+                table = gr.Dataframe(
+                    headers=_shown.HEAD, interactive=False, wrap=False, max_height=320, elem_id="mistakes", buttons=[],
+                    show_label=False, column_widths=["70px", "330px", "130px", "300px", "250px"],
+                )  # fmt: skip
+                with gr.Row():
+                    before = gr.Button("Previous", elem_id="previous", min_width=100)
+                    after = gr.Button("Next", elem_id="next", min_width=100)
+            with gr.Column(min_width=320):
+                title = gr.HTML(elem_id="mistake")
+                picture = gr.HTML(elem_id="picture")
+                sound = gr.Audio(label="The sound that was judged", interactive=False, type="numpy", elem_id="sound", buttons=[])
+                with gr.Row():
+                    wrong = gr.Button("This clip is labelled wrong", elem_id="wrong", min_width=160)
+                    gr.Button("Send to learn", interactive=False, elem_id="cannot-send", min_width=160)
         gr.HTML(_looks.framed(f"<p class=soft>{_feedback.WHY_NOT}</p>"))
         marked = gr.HTML(elem_id="marked")
         number = gr.State(0)
