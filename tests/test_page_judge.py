@@ -231,6 +231,7 @@ def show(page: Any, tab: str) -> None:
 
 FIRST = {
     "Forge": "#start, #state", "Watch": "#teacher-card", "Judge": "#threshold, #figures-dev, #figures-test",
+    "Try": "#try-microphone, #heard",
 }  # fmt: skip
 
 

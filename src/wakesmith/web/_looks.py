@@ -15,8 +15,9 @@ CSS = """
 #threshold .min_value{white-space:nowrap}
 #say,#keep{align-self:end;max-height:2.8rem}
 .gradio-container{width:100%!important;max-width:72rem!important;min-width:0!important;margin:0 auto!important}
+#try{display:grid;grid-template:auto auto 1fr/minmax(0,2fr) minmax(0,3fr);align-items:start} #heard{grid-area:1/2/4/3}
 @media(max-width:40rem){.gradio-container{padding:0 .3rem!important} .gradio-container>main{padding:.5rem!important}
-  #top{flex-wrap:wrap} #name{flex:1 0 100%} #run{min-width:0!important}}
+  #try{display:flex} #top{flex-wrap:wrap} #name{flex:1 0 100%} #run{min-width:0!important}}
 """
 STYLE = f"""<style>.ws{{--ink:var(--body-text-color);--soft:#56606c;--paper:var(--body-background-fill);
 --line:var(--border-color-primary);--panel:var(--background-fill-secondary);color:var(--ink);{LIGHT};{PARTS}

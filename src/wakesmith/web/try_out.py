@@ -21,15 +21,15 @@ CHUNK_S = 0.4
 
 
 def build(runs: Path, chosen: _runs.Chosen) -> None:
-    """A file, and the microphone."""
+    """The microphone and a file, and what was heard beside them; on a phone right below the microphone."""
     run = chosen.run
-    other = gr.Dropdown([("none", "")], value="", label="Beside it", info="A second run hears the same.", elem_id="beside")
-    with gr.Row(equal_height=False):
-        file = gr.Audio(label="A file", sources=["upload"], type="filepath", elem_id="try-file", editable=False, buttons=[])
+    with gr.Column(elem_id="try"):
         microphone = gr.Audio(
             label="The microphone", sources=["microphone"], type="numpy", streaming=True, elem_id="try-microphone", buttons=[]
         )
-    result = gr.HTML(_looks.message(START), elem_id="heard")
+        result = gr.HTML(_looks.message(START), elem_id="heard")
+        file = gr.Audio(label="A file", sources=["upload"], type="filepath", elem_id="try-file", editable=False, buttons=[])
+        other = gr.Dropdown([("none", "")], value="", label="Beside it", info="A second run hears the same.", elem_id="beside")
     streams = gr.State(None)
     chosen.made.change(lambda name: gr.Dropdown(choices=_others(runs, name), value=""), run, other, show_progress="hidden")
     file.change(told(lambda *given: heard_file(runs, *given)), [run, other, file], result)
