@@ -231,7 +231,7 @@ def show(page: Any, tab: str) -> None:
 
 FIRST = {
     "Forge": "#start, #state", "Watch": "#teacher-card", "Judge": "#threshold, #figures-dev, #figures-test",
-    "Try": "#try-microphone, #heard",
+    "Try": "#try-microphone, #heard", "Take away": "#target, #download",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ CSS = """
 #name h1{font-size:1.6rem;margin:0}
 #top{align-items:end}
 #run,.form .block{overflow-wrap:anywhere}
-#next-steps :not(pre)>code{white-space:normal;overflow-wrap:anywhere}
+#next-steps code{white-space:pre-wrap!important;overflow-wrap:anywhere}
 #threshold .min_value{white-space:nowrap}
 #say,#keep{align-self:end;max-height:2.8rem}
 .gradio-container{width:100%!important;max-width:72rem!important;min-width:0!important;margin:0 auto!important}

@@ -24,10 +24,12 @@ def build(runs: Path, chosen: _runs.Chosen) -> None:
     """The tab."""
     run = chosen.run
     state = gr.HTML(_looks.message(_runs.CHOOSE), elem_id="take-state")
-    with gr.Column(visible=False) as body:
-        target = gr.Radio(label="For", choices=[], interactive=True, elem_id="target")
-        download = gr.DownloadButton("Download as zip", variant="primary", elem_id="download")
-        steps = gr.Markdown(elem_id="next-steps")
+    with gr.Column(visible=False) as body, gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=280):
+            target = gr.Radio(label="For", choices=[], interactive=True, elem_id="target")
+            download = gr.DownloadButton("Download as zip", variant="primary", elem_id="download")
+        with gr.Column(scale=2, min_width=320):
+            steps = gr.Markdown(elem_id="next-steps")
 
     def opened(name: str | None) -> list[Any]:
         # A damaged bundle must not leave the one before it under the button.
