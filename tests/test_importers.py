@@ -1,6 +1,7 @@
 """Sources on disk become recordings; every mistake is told with its place."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -61,6 +62,23 @@ def test_folders_that_the_mapping_does_not_name_are_left_out_and_counted(tmp_pat
 
     assert [recording.label for recording, _ in importer.recordings()] == ["wake"]
     assert sum(importer.dropped.values()) == 1
+
+
+def test_a_folder_that_may_not_be_read_is_left_out_and_told(tmp_path, monkeypatch):
+    write(tmp_path / "open/a.wav")
+    write(tmp_path / "shut/b.wav")
+    scan = os.scandir
+
+    def refusing(folder):  # who runs the tests as root may read everything
+        if folder == tmp_path / "shut":
+            raise PermissionError(folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    importer = source("wav_folders", path=str(tmp_path), label="wake")
+
+    assert [file.name for _, file in importer.recordings()] == ["a.wav"]
+    assert list(importer.dropped) == ["the folder may not be read (change its permissions)"]
 
 
 def test_the_speaker_comes_from_the_folder_or_the_file_name(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -28,17 +27,6 @@ def sound_files(folder: Path) -> list[Path]:
         told = ", ".join(sorted(ENDINGS))
         raise DataError(f"{folder}: no sound file here ({told}). Name the folder that holds the recordings.")
     return found
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """All that lies below a folder, in the order of the paths; a link to a folder is not followed."""
-    with contextlib.suppress(PermissionError):
-        with os.scandir(folder) as found:
-            entries = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in found)
-        for name, is_folder in entries:
-            yield folder / name
-            if is_folder:
-                yield from _below(folder / name)
 
 
 class Config(PartSettings):
@@ -85,7 +73,7 @@ class WavFolders:
         if not is_dir(top):
             raise DataError(f"{top}: no such folder. Check `path` of the source.")
         n_found = 0
-        for file in _below(top):
+        for file in self._below(top):
             if file.suffix.lower() in ENDINGS and not all(map(is_utf8, (file, *file.relative_to(top).parents))):
                 self.dropped["the name is not UTF-8 (rename it)"] += 1
             elif file.suffix.lower() in ENDINGS and file.is_file():
@@ -94,6 +82,19 @@ class WavFolders:
                     yield recording, file
                     n_found += 1
         check_found(n_found, top, self.dropped, f"no sound files here (looked for {', '.join(sorted(ENDINGS))})")
+
+    def _below(self, folder: Path) -> Iterator[Path]:
+        """All that lies below a folder, in the order of the paths; a link to a folder is not followed."""
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in found)
+        except PermissionError:
+            self.dropped["the folder may not be read (change its permissions)"] += 1
+            return
+        for name, is_folder in entries:
+            yield folder / name
+            if is_folder:
+                yield from self._below(folder / name)
 
     def _recording(self, top: Path, file: Path) -> Recording | None:
         config = self.config
