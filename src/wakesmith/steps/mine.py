@@ -115,7 +115,7 @@ def search(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
             if row["is_taken"] or row["teacher"] > settings.phrase_over:
                 known[row["recording"]].append(row["at"])
     new = [peak for peak in peaks["train"] if not _peaks.is_near(peak, known[peak.recording])]
-    chosen = chosen_of(new, {name: one.label for name, one in store.recordings.items()}, settings)
+    chosen = chosen_of(new, {peak.recording: store.recordings[peak.recording].label for peak in new}, settings)
     teacher = _feedback.teacher_of(recipe, folder)
     sure = [0.0] * len(chosen) if teacher is None or not chosen else _sure(teacher, store, chosen, recipe.label.batch)
     taken = [peak for peak, one in zip(chosen, sure, strict=True) if one <= settings.phrase_over]
