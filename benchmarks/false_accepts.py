@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wakesmith import bundle, config, metrics
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.errors import DataError
 from wakesmith.progress import mute

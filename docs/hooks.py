@@ -11,7 +11,8 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-from wakesmith import bundle, registry, schema
+from wakesmith import registry, schema
+from wakesmith.card import Card, Measured, Misses, OperatingPoint, Phrase, Rate, Source
 from wakesmith.config import Settings
 from wakesmith.steps._recipe import Recipe
 
@@ -31,7 +32,7 @@ KINDS = {
     "teachers": "teacher", "students": "student", "losses": "losses", "exporters": "export.targets",
 }  # fmt: skip
 """Kind of part -> the key that names it."""
-CARD_PARTS = (bundle.Card, bundle.Phrase, bundle.OperatingPoint, bundle.Measured, bundle.Misses, bundle.Rate, bundle.Source)
+CARD_PARTS = (Card, Phrase, OperatingPoint, Measured, Misses, Rate, Source)
 MARK = re.compile(r"<!-- generated: (\w+) -->")
 STARTS = re.compile(r"- |\d+\. |\|")
 PARAGRAPH = re.compile(r"(?!- |\d+\. |\||#|```)\S")

@@ -14,6 +14,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from safetensors.torch import save_file
 
     from wakesmith import bundle, config, registry
+    from wakesmith.card import OperatingPoint
     from wakesmith.run import write_json
     from wakesmith.steps import export
 
@@ -30,7 +31,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         folder,
     )  # fmt: skip
-    bundle.set_operating_point(made, bundle.OperatingPoint(threshold=0.5, chosen_on="a test"))
+    bundle.set_operating_point(made, OperatingPoint(threshold=0.5, chosen_on="a test"))
     return made
 
 

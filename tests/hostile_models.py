@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.hostile import MARKER, Hostile, flipped, plain, sparse
 from wakesmith import bundle
-from wakesmith.bundle import Card, OperatingPoint, Phrase
+from wakesmith.card import Card, OperatingPoint, Phrase
 
 WEIGHTS = {"a.weight": torch.ones(2, 3), "a.bias": torch.zeros(2)}
 """What `Linear(3, 2)` under the name of a wants."""

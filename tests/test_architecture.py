@@ -22,6 +22,7 @@ LEVELS = [
         "audio",
         "metrics",
         "bundle",
+        "card",
         "run",
         "report",
         "pool",

@@ -213,13 +213,12 @@ def test_another_operating_point_is_another_engine_and_another_phrase_is_left_ou
     out: Path, data: Path, tiny_bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     from wakesmith import bundle
+    from wakesmith.card import OperatingPoint, Phrase
 
     other, athena = shutil.copytree(tiny_bundle, tmp_path / "other"), shutil.copytree(tiny_bundle, tmp_path / "athena")
-    bundle.set_operating_point(other, bundle.OperatingPoint(threshold=0.4, smoothing_window=3, chosen_on="a test"))
+    bundle.set_operating_point(other, OperatingPoint(threshold=0.4, smoothing_window=3, chosen_on="a test"))
     card = bundle.load_card(athena)
-    bundle.save_card(
-        athena, card.model_copy(update={"phrases": [bundle.Phrase(text="athena", operating_point=card.operating_point)]})
-    )
+    bundle.save_card(athena, card.model_copy(update={"phrases": [Phrase(text="athena", operating_point=card.operating_point)]}))
     three = [part for folder in (tiny_bundle, other, athena) for part in ("--bundle", str(folder))]
     run.main(arguments(data, out, *three))
 

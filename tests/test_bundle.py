@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wakesmith import bundle, load_bundle
-from wakesmith.bundle import Card, OperatingPoint, Phrase
+from wakesmith.card import Card, OperatingPoint, Phrase
 from wakesmith.errors import BundleError
 
 MODEL = b"not a model, but a file"

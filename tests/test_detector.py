@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.test_bundle import card
 from wakesmith.audio import to_int16
-from wakesmith.bundle import OperatingPoint, Phrase
+from wakesmith.card import OperatingPoint, Phrase
 from wakesmith.errors import AudioError, BundleError
 from wakesmith.runtime.detector import Detector, _at, _Heard, events, smooth
 

@@ -330,7 +330,7 @@ def test_every_key_stands_in_the_configuration_reference(hooks):
 
 
 def test_every_command_and_key_of_the_card_stands_in_its_reference(hooks):
-    from wakesmith.bundle import Card
+    from wakesmith.card import Card
 
     assert all(f"### {name}\n" in hooks.commands() for name in COMMANDS)
     assert all(f"| `{name}` |" in hooks.card() for name in Card.model_fields)

@@ -10,7 +10,7 @@ import torch
 from tests import tflite_parts as parts
 from tests import tone_bundle
 from wakesmith import audio, bundle, config, registry
-from wakesmith.bundle import Card, OperatingPoint, Phrase
+from wakesmith.card import Card, OperatingPoint, Phrase
 from wakesmith.errors import BundleError, ConfigError
 from wakesmith.exporters._listener import Listener
 from wakesmith.runtime.detector import Detector

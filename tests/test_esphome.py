@@ -10,7 +10,7 @@ import torch
 
 from tests import tflite_parts as parts
 from wakesmith import bundle, config, registry
-from wakesmith.bundle import Card, OperatingPoint, Phrase
+from wakesmith.card import Card, OperatingPoint, Phrase
 from wakesmith.config import PartSettings
 from wakesmith.errors import BundleError, ConfigError
 from wakesmith.exporters import esphome, tflite

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.test_bundle import card
 from wakesmith import audio, bundle, metrics
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data import audio_store
 from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import DataError, WakesmithError

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from tests import students
 from wakesmith import bundle, config, load_bundle, registry
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import BundleError
 from wakesmith.exporters import onnx as onnx_exporter

@@ -11,7 +11,7 @@ from tests import tiny_run
 from tests.test_evaluate import tone_model
 from tests.test_mine import bytes_of, made_round, of, recipe, toned
 from wakesmith import audio, bundle
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.clips import EVENT_END_SAMPLES
 from wakesmith.data.records import Clip, Recording, load_jsonl

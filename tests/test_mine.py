@@ -11,7 +11,7 @@ import pytest
 from tests import tiny_run
 from tests.test_evaluate import TONE_HZ, prepared
 from wakesmith import audio, bundle
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.config import read_yaml
 from wakesmith.data import audio_store
 from wakesmith.data.audio_store import AudioStore

@@ -10,7 +10,7 @@ import pytest
 from tests import tone_bundle
 from tests.test_bundle import card
 from wakesmith import bundle
-from wakesmith.bundle import Measured, Misses, OperatingPoint, Phrase, Rate, Source
+from wakesmith.card import Measured, Misses, OperatingPoint, Phrase, Rate, Source
 from wakesmith.cli import app, guarded
 from wakesmith.data.records import Recording
 from wakesmith.report import card as model_card

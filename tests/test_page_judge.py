@@ -17,7 +17,7 @@ from tests.browser import CHROMIUM, api
 from tests.test_evaluate import TONE_HZ, prepared
 from tests.tone_bundle import tone
 from wakesmith import audio
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.cli import app as cli
 from wakesmith.config import to_yaml
 from wakesmith.report.facts import interval, of_phrases, percent, rate_text

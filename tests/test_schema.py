@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from wakesmith import bundle, config, registry, schema
+from wakesmith import card, config, registry, schema
 from wakesmith.config import Settings
 from wakesmith.steps._recipe import Recipe
 
@@ -65,6 +65,6 @@ def test_each_key_of_a_run_and_of_its_parts_says_what_it_does():
 
 
 def test_each_key_of_the_card_says_what_it_is():
-    models = (bundle.Card, bundle.Phrase, bundle.OperatingPoint, bundle.Measured, bundle.Misses, bundle.Rate, bundle.Source)
+    models = (card.Card, card.Phrase, card.OperatingPoint, card.Measured, card.Misses, card.Rate, card.Source)
 
     assert [f"{model.__name__} {key.path}" for model in models for key in schema.keys(model) if not key.text] == []

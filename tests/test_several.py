@@ -13,7 +13,7 @@ from tests import tflite_parts as parts
 from tests import tone_bundle
 from tests.test_bundle import card
 from wakesmith import audio
-from wakesmith.bundle import OperatingPoint, Phrase
+from wakesmith.card import OperatingPoint, Phrase
 from wakesmith.errors import AudioError
 from wakesmith.runtime import Detection, Detector, Detectors
 from wakesmith.runtime.engines import Fronted

@@ -15,7 +15,7 @@ from tests import students, test_detector, test_evaluate, test_export, test_repo
 from tests.test_bundle import card
 from tests.test_detector import bursts
 from wakesmith import audio, bundle, load_bundle, registry, report
-from wakesmith.bundle import OperatingPoint, Phrase
+from wakesmith.card import Card, OperatingPoint, Phrase
 from wakesmith.cli import app
 from wakesmith.data import audio_store
 from wakesmith.errors import BundleError, DataError
@@ -37,7 +37,7 @@ POINT_OF_OLD = (
 )
 
 
-def two(*points: OperatingPoint | None, **changes: object) -> bundle.Card:
+def two(*points: OperatingPoint | None, **changes: object) -> Card:
     texts = ("yes", "no")
     return card(phrases=[Phrase(text=text, operating_point=point) for text, point in zip(texts, points, strict=True)], **changes)
 

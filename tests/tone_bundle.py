@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.test_bundle import card
 from wakesmith import bundle
-from wakesmith.bundle import OperatingPoint, Phrase
+from wakesmith.card import OperatingPoint, Phrase
 
 RATE_HZ, STEP = 16_000, 1_280
 POINT = OperatingPoint(threshold=0.5, smoothing_window=2, refractory_s=0.5, chosen_on="a test")

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from wakesmith import bundle, registry
-from wakesmith.bundle import Card
+from wakesmith.card import Card
 from wakesmith.config import PartSettings
 from wakesmith.errors import BundleError, ConfigError
 from wakesmith.exporters import tflite

@@ -11,7 +11,7 @@ from wakesmith.report import licences
 from wakesmith.report.facts import SHARE_HEAD, VOICES, Row, condition_row, rate_text
 
 if TYPE_CHECKING:
-    from wakesmith.bundle import Card, Measured, Phrase
+    from wakesmith.card import Card, Measured, Phrase
 
 DATA_HEAD = ["source", "licence", "recordings", "hours", "commercial use"]
 OPENWAKEWORD = "speech_embedding"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wakesmith import bundle
 from wakesmith.audio import to_float
-from wakesmith.bundle import Card, OperatingPoint
+from wakesmith.card import Card, OperatingPoint
 from wakesmith.errors import AudioError, BundleError
 from wakesmith.runtime import engines
 

@@ -12,7 +12,7 @@ from wakesmith.steps._heard import Heard, fired, missed
 from wakesmith.steps._judge import rate, share
 
 if TYPE_CHECKING:
-    from wakesmith.bundle import OperatingPoint
+    from wakesmith.card import OperatingPoint
     from wakesmith.data.records import Recording
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wakesmith import metrics
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data.splits import Group
 from wakesmith.runtime.detector import events as detections
 from wakesmith.runtime.detector import smooth

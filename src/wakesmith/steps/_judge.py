@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wakesmith import metrics
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.steps._heard import Heard, best, missed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wakesmith.audio import SAMPLE_RATE_HZ
-from wakesmith.bundle import Measured, Misses, OperatingPoint, Rate, Source
+from wakesmith.card import Measured, Misses, OperatingPoint, Rate, Source
 from wakesmith.data.records import Recording
 from wakesmith.data.sources import Key, key
 from wakesmith.steps._heard import Heard, Scored, fired

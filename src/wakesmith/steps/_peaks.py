@@ -11,7 +11,7 @@ import numpy as np
 
 from wakesmith import metrics
 from wakesmith.audio import SAMPLE_RATE_HZ
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.clips import VIEW_SAMPLES
 from wakesmith.data.records import Recording

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wakesmith import metrics
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data.splits import Group
 from wakesmith.steps._heard import Heard
 from wakesmith.steps._judge import RATES, at_rate, rate

@@ -15,7 +15,7 @@ from wakesmith import config
 from wakesmith.errors import DataError
 
 if TYPE_CHECKING:
-    from wakesmith.bundle import OperatingPoint
+    from wakesmith.card import OperatingPoint
     from wakesmith.data.records import Recording
     from wakesmith.steps._heard import Heard
     from wakesmith.steps._recipe import Recipe

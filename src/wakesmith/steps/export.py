@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 import wakesmith
 from wakesmith import bundle, config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ
+from wakesmith.card import Card, Phrase
 from wakesmith.data import classes, sources
 from wakesmith.data.audio_store import RECORDINGS
 from wakesmith.data.records import Lines, Recording
@@ -94,7 +95,7 @@ def _write(target: config.PartSettings, listener: Any, streams: Any, told: dict[
     out.mkdir(parents=True)
     exporter.export(listener, path, streams.of(exporter.calibrates_on))
     place: Literal["inside", "outside"] = "outside" if outside else "inside"
-    bundle.save_card(out, bundle.Card(**told, model=path.name, sha256=bundle.file_sha256(path), front_end=place))
+    bundle.save_card(out, Card(**told, model=path.name, sha256=bundle.file_sha256(path), front_end=place))
 
 
 def _told(recipe: Any, folder: Path, listener: Any, labels: list[str]) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _told(recipe: Any, folder: Path, listener: Any, labels: list[str]) -> dict[s
     stores = [one / "prepare" for one in (folder, *(one.folder for one in _rounds.of(recipe, folder)))]
     data = _model_card.sources(_heard(stores), sources.together(stores))
     return {
-        "phrases": [bundle.Phrase(text=text) for text in recipe.phrases],
+        "phrases": [Phrase(text=text) for text in recipe.phrases],
         "language": recipe.language,
         "labels": labels,
         "rate_hz": SAMPLE_RATE_HZ,

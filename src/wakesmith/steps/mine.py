@@ -15,7 +15,7 @@ from wakesmith import config
 from wakesmith.progress import say
 
 if TYPE_CHECKING:
-    from wakesmith.bundle import OperatingPoint
+    from wakesmith.card import OperatingPoint
     from wakesmith.data.audio_store import AudioStore
     from wakesmith.run import Run
     from wakesmith.steps._heard import Heard

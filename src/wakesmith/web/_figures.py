@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data.records import Recording
 from wakesmith.runtime.detector import smooth
 from wakesmith.steps import _groups, _judge

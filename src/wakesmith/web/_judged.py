@@ -11,7 +11,7 @@ from typing import Any
 
 from wakesmith import config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ, Samples
-from wakesmith.bundle import OperatingPoint
+from wakesmith.card import OperatingPoint
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.records import Recording
 from wakesmith.errors import ConfigError, DataError

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wakesmith.bundle import Card
+from wakesmith.card import Card
 from wakesmith.errors import BundleError
 from wakesmith.runtime import front_ends
 from wakesmith.runtime.front_ends import FrontEnd

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from wakesmith.bundle import Card
+from wakesmith.card import Card
 from wakesmith.errors import BundleError
 from wakesmith.runtime import engines
 from wakesmith.runtime.engines import _onnx_file

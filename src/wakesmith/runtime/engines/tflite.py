@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wakesmith.bundle import Card
+from wakesmith.card import Card
 from wakesmith.errors import BundleError, ConfigError
 from wakesmith.runtime import engines
 
