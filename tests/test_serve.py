@@ -65,7 +65,7 @@ def served(offered: dict[str, wyoming.Model], work: Work) -> object:
 
     n_threads = threading.active_count()
     found = asyncio.run(go())
-    assert threading.active_count() == n_threads
+    assert threading.active_count() <= n_threads  # one of an earlier test may end meanwhile
     return found
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 
+from tests import students
 from tests.test_students import STUDENTS, built, front_end_of
 from wakesmith import registry
 from wakesmith.cli import app
@@ -139,7 +140,7 @@ def test_a_voice_twenty_times_as_loud_gives_frames_at_most_three_times_as_large(
     assert raw(20 * voice).std() < 3 * raw(voice).std()
 
 
-@pytest.mark.parametrize("name", STUDENTS)
+@pytest.mark.parametrize("name", students.each("ds_cnn", "mixednet"))
 def test_every_student_learns_from_a_teachers_answers(name: str, tmp_path):
     """Sounds of four kinds, and answers that know the kind: the losses fall within a few steps, and a checkpoint is kept."""
     trainer = taught(name, tmp_path)
