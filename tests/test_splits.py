@@ -46,6 +46,27 @@ def test_every_accent_reaches_every_split():
     assert len({(splits.accent(one.speaker), one.split) for one in assigned}) == 9
 
 
+def test_every_source_reaches_every_split():
+    """A voice that says more than all others went to train, and most of the next source with it to dev and test."""
+    rows = [recording(i, f"a{i % 100}", source="a") for i in range(300)]
+    rows += [recording(300 + i, "b", source="b") for i in range(400)]
+    rows += [recording(700 + i, f"c{i % 50}", source="c") for i in range(200)]
+
+    assigned = assigned_to(rows, SHARES, 1)
+
+    for source in "ac":
+        held = [one.split for one in assigned if one.source == source]
+        assert {split: held.count(split) / len(held) for split in SHARES} == pytest.approx(SHARES, abs=0.02)
+
+
+def test_a_speaker_of_many_recordings_leaves_those_of_few_in_train():
+    rows = [recording(i, "a", source="a") for i in range(1000)] + [recording(1000 + i, f"b{i}", source="b") for i in range(5)]
+
+    splits_of_b = sorted(one.split for one in assigned_to(rows, SHARES, 1) if one.source == "b")
+
+    assert splits_of_b == ["dev", "test", "train", "train", "train"]
+
+
 def test_order_does_not_matter_and_the_seed_does():
     rows = [recording(i, f"s{i % 30}") for i in range(120)]
     by_id = {one.id: one.split for one in assigned_to(rows, SHARES, 1)}

@@ -20,6 +20,8 @@ NEEDED = tuple((label, split) for split in ("train", "dev") for label in ("wake"
 NOT_GIVEN = len(SPLITS)
 MEMBER = np.dtype([("source", "<u4"), ("accent", "<u8"), ("group", "<u8"), ("label", "u1")])
 """A recording's group, in the order in which groups are shared out: source, hash of the accent, hash of the group."""
+FEW_GROUPS = 7
+"""A source with fewer cannot serve every split in its fraction, of 0.15."""
 
 
 def group_of(recording: Recording) -> Group:
@@ -30,9 +32,9 @@ def group_of(recording: Recording) -> Group:
 def assign(recordings: Collection[Recording], fractions: Mapping[str, float], seed: int) -> Iterator[Recording]:
     """Give every recording a split. Given splits stay, and bind the rest of their group; the others are shared out.
 
-    Groups are shared out per label (a group counts for the first of its labels), accent by accent, so that every
-    accent reaches every split and each split holds its fraction of the recordings. A group with differing given splits
-    keeps them: that is a leak, for `leaks` to find.
+    Groups are shared out per label (a group counts for the first of its labels), source by source and accent by accent, so
+    that all of them reach every split and each split holds its fraction of the recordings. A group with differing given
+    splits keeps them: that is a leak, for `leaks` to find.
     """
     members, given = _members(recordings, seed), split_numbers(recordings)
     order = np.lexsort((members["group"], members["accent"], members["source"]))
@@ -40,11 +42,11 @@ def assign(recordings: Collection[Recording], fractions: Mapping[str, float], se
     first = np.flatnonzero(np.r_[True, (own["group"][1:] != own["group"][:-1]) | (own["source"][1:] != own["source"][:-1])])
     if not len(order):
         return
-    groups, sizes = own["group"][first], np.diff(first, append=len(own))
+    sources, groups, sizes = own["source"][first], own["group"][first], np.diff(first, append=len(own))
     labels, decided = (np.minimum.reduceat(values[order], first) for values in (members["label"], given))
     for label in np.unique(labels):
         are_open = np.flatnonzero((decided == NOT_GIVEN) & (labels == label))
-        decided[are_open] = _share_out(groups[are_open], sizes[are_open], fractions)
+        decided[are_open] = _share_out(sources[are_open], groups[are_open], sizes[are_open], fractions)
     of_each = np.empty(len(order), np.uint8)
     of_each[order] = np.repeat(decided, sizes)
     for recording, split in zip(recordings, of_each, strict=True):
@@ -65,19 +67,37 @@ def _members(recordings: Collection[Recording], seed: int) -> npt.NDArray[np.voi
     return found
 
 
-def _share_out(groups: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], fractions: Mapping[str, float]) -> list[int]:
-    """Groups (G,), by their hashes, with their sizes -> numbers of splits: each goes where most is wanting."""
+def _share_out(
+    sources: npt.NDArray[np.integer], groups: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], fractions: Mapping[str, float]
+) -> npt.NDArray[np.uint8]:
+    """Groups (G,), by their hashes, with their sizes -> numbers of splits (G,), source by source.
+
+    Sources of few groups are dealt together and each group counts once there: a voice that says a thousand sentences would else
+    take the whole of train, and leave what comes after it to dev and test.
+    """
+    decided = np.empty(len(groups), np.uint8)
+    found, n_groups = np.unique(sources, return_counts=True)
+    few = np.isin(sources, found[n_groups < FEW_GROUPS])
+    decided[few] = _dealt(np.ones_like(sizes[few]), fractions)
+    for source in found[n_groups >= FEW_GROUPS]:
+        own = sources == source
+        decided[own] = _dealt(sizes[own], fractions)
+    for split in ("dev", "test"):  # few groups: dev first, then test, gets the smallest of train
+        if fractions[split] > 0 and SPLITS.index(split) not in decided:
+            spare = np.flatnonzero(decided == SPLITS.index("train"))
+            if len(spare) > 1:
+                decided[min(spare, key=lambda number: (sizes[number], groups[number]))] = SPLITS.index(split)
+    return decided
+
+
+def _dealt(sizes: npt.NDArray[np.int64], fractions: Mapping[str, float]) -> list[int]:
+    """Each group in turn goes where most is wanting. -> numbers of splits"""
     held, decided, total = dict.fromkeys(SPLITS, 0), [], 0
     for size in sizes.tolist():
         total += size
         split = max(SPLITS, key=lambda split: fractions[split] * total - held[split])
         decided.append(SPLITS.index(split))
         held[split] += size
-    for split in ("dev", "test"):  # few groups: dev first, then test, gets the smallest of train
-        if fractions[split] > 0 and held[split] == 0:
-            spare = [number for number, own in enumerate(decided) if SPLITS[own] == "train"]
-            if len(spare) > 1:
-                decided[min(spare, key=lambda number: (sizes[number], groups[number]))] = SPLITS.index(split)
     return decided
 
 
