@@ -10,7 +10,7 @@ from typing import Any
 from wakesmith.config import assignment, merge, read_yaml, teacher_named
 from wakesmith.steps import _recipe
 
-KOKORO_SHARE = {"wake": 0.6, "near_miss": 0.3, "speech": 0.04}
+KOKORO_SHARE = {"wake": 0.8, "near_miss": 0.3, "speech": 0.04}
 """Beside espeak's 1. A phrase takes it a second of processor time, a sentence three."""
 
 

@@ -52,8 +52,8 @@ class Config(VoiceSettings):
     """Further speakers, each a mixture of two styles."""
     g2p: Literal["espeak", "hibari"] = "espeak"
     """What turns English text into phonemes: espeakng-loader, or hibari-tts (no GPL part). Near misses always need espeak."""
-    speed: Annotated[list[float], span(0.3, 3)] = [0.8, 1.25]
-    """Slowest and fastest speech; 1 is the model's own pace."""
+    speed: Annotated[list[float], span(0.3, 3)] = [0.85, 1.6]
+    """Slowest and fastest speech; 1 is the model's own pace. People say a wake word at 1.0 to 1.3 of it on the median."""
 
     @model_validator(mode="after")
     def _one_choice(self) -> Config:
