@@ -110,6 +110,7 @@ def test_what_keeps_to_the_limits_comes_first(tmp_path: Path):
 
     assert [one["frr"] for one in told["trials"]] == [0.2, 0.3, 0.1, None]
     assert sweep.best(told, Path("runs/x")) == "The best: wakesmith train runs/x --set student.width=8"
+    assert sweep.best(told, Path("runs/x"), ["train.steps=20"]).endswith("--set train.steps=20 --set student.width=8")
     assert [row[5] for row in sweep.table(told)[1:]] == ["yes", "yes", "no", "no"]
 
 

@@ -191,5 +191,5 @@ def sweep(
     given = {"parameters": most_parameters, "bytes": most_bytes, "latency_ms": most_latency_ms}
     limits = {name: float(most) for name, most in given.items() if most is not None}
     told = step.run(values, run, _space.space_of(values, read_yaml(space), str(space)), trials, storage, workers, limits)
-    best = step.best(told, run)
+    best = step.best(told, run, set_ or [])
     answer(json, {**told, "best": best}, lambda: "\n".join([*tables.for_stdout()(step.table(told)), best]))

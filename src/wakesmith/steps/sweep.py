@@ -11,7 +11,7 @@ import json
 import shlex
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,12 +199,13 @@ def table(told: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def best(told: Mapping[str, Any], folder: Path) -> str:
-    """The command that trains the best, or what is in its way."""
+def best(told: Mapping[str, Any], folder: Path, given: Sequence[str] = ()) -> str:
+    """The command that trains the best, or what is in its way. given: what the user set for all trials, as KEY=VALUE."""
     first = next((one for one in told["trials"] if one["frr"] is not None and one["keeps"]), None)
     if first is None:
         return "No trial keeps to the limits: raise them, widen the space, or give more --trials."
-    return f"The best: wakesmith train {shlex.quote(str(folder))} " + " ".join(_set_words(first["settings"]))
+    words = [f"--set {shlex.quote(one)}" for one in given] + _set_words(first["settings"])
+    return f"The best: wakesmith train {shlex.quote(str(folder))} " + " ".join(words)
 
 
 def _set_words(settings: Mapping[str, Any]) -> list[str]:
