@@ -124,6 +124,27 @@ def test_likeness_is_one_for_a_copy_and_small_for_another():
     assert duplicates.likeness(one, two, 0) < 0.6
 
 
+def test_what_shares_two_prints_by_chance_is_not_heard():
+    one, two = (duplicates.prints(audio.to_int16(babble(seed))) for seed in (1, 2))
+    two[:2]["hash"] = one[:2]["hash"]
+    heard = []
+
+    duplicates.near_duplicates([one, two], np.arange(2), heard.append, lambda *_: 0.8, WAITS)
+
+    assert len(duplicates.candidates([one, two], np.arange(2), WAITS)) == 1
+    assert not heard
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_prints_of_a_changed_copy_are_like_it(change):
+    sound = babble(3)
+    one, two = (duplicates.prints(audio.to_int16(one)) for one in (sound, CHANGES[change](sound)))
+    ((_, _, shift),) = duplicates.copies([one], [two])
+
+    assert duplicates.unlikeness(one, two, shift) < 0.25
+    assert duplicates.unlikeness(two, one, -shift) == duplicates.unlikeness(one, two, shift)
+
+
 def test_prints_taken_in_parts_find_the_same_pairs(monkeypatch):
     sounds = [audio.to_int16(babble(seed)) for seed in range(12)]
     every = [duplicates.prints(one) for one in [*sounds, *sounds[:5]]]
