@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,9 +23,9 @@ from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import DataError, WakesmithError
 from wakesmith.run import write_json
 from wakesmith.runtime.detector import Detector
-from wakesmith.steps import _groups, _heard, _judge, _predict, evaluate, export
+from wakesmith.steps import _groups, _heard, _judge, _predict, _score, evaluate, export
 from wakesmith.steps._heard import Heard
-from wakesmith.steps._streams import Condition, Event
+from wakesmith.steps._streams import Condition, Event, Stream
 
 POINT = OperatingPoint(threshold=0.5, refractory_s=1.0, chosen_on="dev, by hand")
 STEP = 1280
@@ -295,6 +297,22 @@ def test_scores_that_an_interrupted_run_left_are_taken_up(run_folder: Path):
     again = {path: path.stat().st_mtime_ns for path in (run_folder / "evaluate" / "scores").iterdir()}
     assert (run_folder / "evaluate" / "report.json").read_bytes() == first
     assert sum(made[path] != again[path] for path in made) == 1
+
+
+def test_streams_that_wait_for_a_process_do_not_lie_in_memory(tmp_path: Path):
+    tone_model(tmp_path / "bundle")
+    n_samples, n_streams = 1_600_000, 2 * (os.cpu_count() or 1) + 4
+    streams = (("negatives", None, Stream(f"s{n}", np.full(n_samples, n / 100, np.float32), [])) for n in range(n_streams))
+    tracemalloc.start()
+    try:
+        heard = _score.hear(tmp_path, streams, "dev")
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(heard.streams["negatives"]) == n_streams
+    assert taken < 2.5 * n_samples * 4
+    assert {path.suffix for path in (tmp_path / "evaluate" / "scores").iterdir()} == {".npz"}
 
 
 def test_scores_of_another_model_are_not_taken_up(tmp_path: Path):

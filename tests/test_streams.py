@@ -1,6 +1,7 @@
 """Continuous audio for the evaluation: where the phrases lie, how loud the beds are, and that chance is by name."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -193,3 +194,20 @@ def test_negatives_stop_at_the_hours_asked_for():
 
     assert [s.name for s in made] == ["test-negatives-000"]
     assert 0.05 < made[0].hours < 0.11
+
+
+def peak_bytes(make) -> int:
+    tracemalloc.start()
+    try:
+        make()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_stream_is_made_in_little_more_memory_than_it_and_its_bed_take():
+    words = WORDS * 40  # 7 minutes
+
+    taken = peak_bytes(lambda: stream(Condition("noise", 10.0), words=words))
+
+    assert taken < 2.4 * stream(words=words).samples.nbytes

@@ -1,9 +1,13 @@
-"""Streams -> scores: the shipped bundle through the runtime, a stream a process; scores lie on disk, by model and sound."""
+"""Streams -> scores: the shipped bundle through the runtime, a stream a process; scores lie on disk, by model and sound.
+
+So does a stream that waits for its process: hours of samples would fill the memory, the more the more cores there are.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
@@ -29,19 +33,22 @@ def hear(folder: Path, streams: Iterable[Any], split: str, phrase: int = 0, plac
     scores.mkdir(parents=True, exist_ok=True)
     heard = Heard(split)
     # Forked: the many short calls of a test would wait longer for new processes than for their scores.
-    with pool.workers(0, _start, (place,), fork=True) as processes:
-        for scored in track(_scored(processes, streams, scores, sha256, phrase), f"{split} streams"):
+    with tempfile.TemporaryDirectory(dir=scores) as waits, pool.workers(0, _start, (place,), fork=True) as processes:
+        for scored in track(_scored(processes, streams, scores, Path(waits), sha256, phrase), f"{split} streams"):
             heard.add(*scored)
     return heard
 
 
-def _scored(processes: Executor, streams: Any, scores: Path, sha256: str, phrase: int) -> Iterator[Any]:
-    """What `Heard.add` takes, in order. Few streams wait at once: hours of samples would fill the memory."""
+def _scored(processes: Executor, streams: Any, scores: Path, waits: Path, sha256: str, phrase: int) -> Iterator[Any]:
+    """What `Heard.add` takes, in order. Few streams wait at once, in files of the folder `waits`."""
     waiting: deque[Any] = deque()
     for kind, condition, stream in streams:
-        path = scores / file_name(stream, sha256)
-        future = processes.submit(_score, path, stream.samples, phrase)
+        path, samples = scores / file_name(stream, sha256), waits / f"{stream.name}.npy"
+        if not path.exists():
+            np.save(samples, stream.samples)
+        future = processes.submit(_score, path, samples, phrase)
         waiting.append((kind, stream.name, condition, stream.events, stream.hours, future, path.name))
+        del stream
         if len(waiting) > 2 * (os.cpu_count() or 1):
             *told, future, name = waiting.popleft()
             yield (*told, *future.result(), name)
@@ -51,7 +58,7 @@ def _scored(processes: Executor, streams: Any, scores: Path, sha256: str, phrase
 
 def file_name(stream: Any, sha256: str) -> str:
     """Names a stream, a model file and what it hears: scores of another file or other sound are never taken up."""
-    key = hashlib.blake2b(stream.samples.tobytes(), key=bytes.fromhex(sha256), digest_size=8).hexdigest()
+    key = hashlib.blake2b(stream.samples, key=bytes.fromhex(sha256), digest_size=8).hexdigest()
     return f"{stream.name}-{key}.npz"
 
 
@@ -62,10 +69,11 @@ def _start(bundle: Path) -> None:
     _worker["detector"] = Detector.load(bundle)
 
 
-def _score(path: Path, samples: np.ndarray, phrase: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) -> times (n,), scores of the phrase (n,); on disk lie those of all phrases."""
+def _score(path: Path, samples: Path, phrase: int) -> tuple[np.ndarray, np.ndarray]:
+    """File of (N,) -> times (n,), scores of the phrase (n,); on disk lie those of all phrases. The samples' file goes."""
     if not path.exists():
-        times_s, scores = _worker["detector"].scores(samples)
+        times_s, scores = _worker["detector"].scores(np.load(samples))
+        samples.unlink()
         aside = path.with_suffix(".part.npz")
         np.savez(aside, times_s=times_s, scores=scores)
         aside.replace(path)

@@ -86,24 +86,25 @@ def of_events(
     seed: int, name: str,
 ) -> Stream:  # fmt: skip
     """Recordings one after another with drawn gaps. The bed and the room, and only they, differ between conditions."""
-    placed, events, at = [], [], 0
-    for recording in recordings:
+    gaps = [round(rng(seed, "gap", one.id).uniform(*gap_s) * SAMPLE_RATE_HZ) for one in recordings]
+    lengths = [one.n_samples for one in recordings]
+    samples = np.zeros(sum(gaps) + sum(lengths) + 2 * SAMPLE_RATE_HZ, np.float32)
+    events, at = [], 0
+    for recording, gap in zip(recordings, gaps, strict=True):
         sound = store.recording(recording.id)
         start, end = recording.phrase_start, recording.phrase_end
         assert end, f"{recording.id}: prepare has not said where its phrase lies"
         heard = across_room(sound, beds, split, seed, recording.id) if condition.in_room else sound
         gain = np.sqrt(10 ** (SPEECH_DBFS / 10) / max(power(heard[start:end]), 1e-9))
-        at += round(rng(seed, "gap", recording.id).uniform(*gap_s) * SAMPLE_RATE_HZ)
-        placed.append((at, np.clip(heard * np.float32(gain), -1, 1)))
+        at += gap
+        place = samples[at : at + len(heard)]  # a room's tail rings into the gap
+        place += np.clip(heard * np.float32(gain), -1, 1)[: len(place)]
         events.append(Event(recording.id, (at + start) / SAMPLE_RATE_HZ, (at + end) / SAMPLE_RATE_HZ, group_of(recording)))
         at += len(sound)
-    samples = np.zeros(at + 2 * SAMPLE_RATE_HZ, np.float32)
-    for begin, heard in placed:
-        samples[begin : begin + len(heard)] += heard[: len(samples) - begin]  # a room's tail rings into the gap
     if condition.bed != "clean":
         wanted = 10 ** ((SPEECH_DBFS - condition.snr_db) / 10)
         samples += bed(beds, condition.bed, split, len(samples), wanted, seed)
-    return Stream(name, np.clip(samples, -1, 1), events)
+    return Stream(name, np.clip(samples, -1, 1, out=samples), events)
 
 
 def across_room(sound: Samples, beds: Any, split: str, seed: int, recording: str) -> Samples:
@@ -117,11 +118,13 @@ def across_room(sound: Samples, beds: Any, split: str, seed: int, recording: str
 def bed(beds: Any, kind: str, split: str, n_samples: int, mean_power: float, seed: int) -> Samples:
     """(N,) of beds in a drawn order, each at the wanted power over its loud half."""
     chance = rng(seed, "bed", kind, split)
-    made: list[Samples] = []
-    while sum(len(sound) for sound in made) < n_samples:
+    made, at = np.empty(n_samples, np.float32), 0
+    while at < n_samples:
         sound = beds.take(kind, split, int(chance.integers(beds.count(kind, split))))
-        made.append(sound * np.float32(np.sqrt(mean_power / max(power(sound), 1e-12))))
-    return np.concatenate(made)[:n_samples]
+        place = made[at : at + len(sound)]
+        np.multiply(sound[: len(place)], np.float32(np.sqrt(mean_power / max(power(sound), 1e-12))), out=place)
+        at += len(sound)
+    return made
 
 
 def of_negatives(
