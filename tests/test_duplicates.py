@@ -125,7 +125,7 @@ def test_likeness_is_one_for_a_copy_and_small_for_another():
 
 
 def test_what_shares_two_prints_by_chance_is_not_heard():
-    one, two = (duplicates.prints(audio.to_int16(babble(seed))) for seed in (1, 2))
+    one, two = (duplicates.prints(audio.to_int16(babble(seed))) for seed in (0, 1))
     two[:2]["hash"] = one[:2]["hash"]
     heard = []
 
