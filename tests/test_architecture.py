@@ -23,6 +23,7 @@ LEVELS = [
         "metrics",
         "bundle",
         "card",
+        "promise",
         "run",
         "report",
         "pool",
@@ -41,7 +42,10 @@ LEVELS = [
     {"cli", "web", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-HEAVY = ("torch", "transformers", "scipy", "accelerate", "onnx", "pandas", "matplotlib")
+HEAVY = (
+    "torch", "transformers", "scipy", "accelerate", "onnx", "pandas", "matplotlib", "pydantic", "yaml", "typer", "rich",
+    "soundfile", "soxr", "onnxruntime",
+)  # fmt: skip
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:

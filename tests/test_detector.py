@@ -1,5 +1,7 @@
 """The detector's own logic, with an engine whose score is plain to see: the mean size of its samples, with one step of memory."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,11 +9,11 @@ from hypothesis import strategies as st
 
 from tests.test_bundle import card
 from wakesmith.audio import to_int16
-from wakesmith.card import OperatingPoint, Phrase
 from wakesmith.errors import AudioError, BundleError
+from wakesmith.promise import Phrase, Point, Promise
 from wakesmith.runtime.detector import Detector, _at, _Heard, events, smooth
 
-POINT = OperatingPoint(threshold=0.25, smoothing_window=3, refractory_s=0.5, chosen_on="a test")
+POINT = Point(threshold=0.25, smoothing_window=3, refractory_s=0.5)
 
 
 class Loudness:
@@ -28,7 +30,7 @@ class Loudness:
         return ((halves + before) / 2)[None].astype(np.float32), state
 
 
-def detector(point: OperatingPoint | None = POINT) -> Detector:
+def detector(point: Point | None = POINT) -> Detector:
     return Detector(card(), Loudness(), [point])
 
 
@@ -129,7 +131,7 @@ def test_a_mean_that_scores_just_below_the_threshold_round_up_to_is_no_other_in_
     threshold = 0.3
     scores = np.nextafter(np.full(40, threshold), 0.0)
     scores[20:] += np.random.default_rng(0).uniform(-2e-9, 1e-10, 20)
-    heard = _Heard("hey nova", OperatingPoint(threshold=threshold, smoothing_window=window, refractory_s=0.2, chosen_on="a test"))
+    heard = _Heard("hey nova", Point(threshold, window, 0.2))
     times_s = np.arange(40) * 0.1
 
     found = [hit for at in range(0, 40, 2) for hit in heard.feed(times_s[at : at + 2], scores[at : at + 2])]
@@ -148,9 +150,10 @@ def test_without_an_operating_point_a_threshold_is_asked_for():
 
 
 def test_a_threshold_by_hand_keeps_the_other_settings():
-    points = _at(card(phrases=[Phrase(text="hey nova", operating_point=POINT)]), 0.9)
+    promised = Promise([Phrase("hey nova", POINT)], "en", ["wake", "noise"], 16_000, 1_280, 2, 10, 24_000, {}, "0" * 64)
+    points = _at(promised, 0.9)
 
-    assert points == [POINT.model_copy(update={"threshold": 0.9})]
+    assert points == [dataclasses.replace(POINT, threshold=0.9)]
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.1, float("nan")])

@@ -21,6 +21,7 @@ from wakesmith.data import audio_store
 from wakesmith.errors import BundleError, DataError
 from wakesmith.exporters import onnx as onnx_exporter
 from wakesmith.exporters._listener import Listener
+from wakesmith.promise import Point
 from wakesmith.runtime.detector import Detector
 from wakesmith.steps import _groups, evaluate, export, forge, mine
 from wakesmith.steps._streams import Condition
@@ -234,7 +235,10 @@ def test_a_threshold_is_for_all_phrases_or_for_those_that_are_named(made, tmp_pa
     bundle.set_operating_point(tmp_path, LOUD, QUIET)
 
     assert [one.threshold for one in load_bundle(tmp_path, 0.9).points.values()] == [0.9, 0.9]
-    assert load_bundle(tmp_path, {"no": 0.9}).points == {"yes": LOUD, "no": QUIET.model_copy(update={"threshold": 0.9})}
+    assert load_bundle(tmp_path, {"no": 0.9}).points == {
+        "yes": Point(LOUD.threshold, LOUD.smoothing_window, LOUD.refractory_s),
+        "no": Point(0.9, QUIET.smoothing_window, QUIET.refractory_s),
+    }
     with pytest.raises(BundleError, match="does not hear 'nope', only yes, no"):
         load_bundle(tmp_path, {"nope": 0.9})
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from wakesmith.bundle import FORMAT_VERSION
 from wakesmith.config import Settings
 from wakesmith.errors import BundleError
+from wakesmith.promise import Told
 
-FORMAT_VERSION: Literal[2] = 2
-"""1 had one `phrase` with one `operating_point`; such cards are read as those of a single phrase."""
 MAX_STATE = 10_000_000
 
 Score = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -117,7 +117,7 @@ class Phrase(Settings):
     """At that operating point; None until `wakesmith evaluate` has measured it."""
 
 
-class Card(Settings):
+class Card(Told, Settings):
     """What a bundle says of itself. All counts are of samples at `rate_hz`, or plain numbers."""
 
     format_version: Literal[2] = FORMAT_VERSION
@@ -173,15 +173,6 @@ class Card(Settings):
         return phrases
 
     @property
-    def texts(self) -> list[str]:
-        return [one.text for one in self.phrases]
-
-    @property
-    def phrase(self) -> str:
-        """For people: several with commas between them."""
-        return ", ".join(self.texts)
-
-    @property
     def operating_point(self) -> OperatingPoint | None:
         """The only phrase's. Raises BundleError where there are several."""
         if len(self.phrases) > 1:
@@ -189,12 +180,3 @@ class Card(Settings):
                 f"the bundle hears {len(self.phrases)} phrases ({self.phrase}). Give one that hears a single phrase."
             )
         return self.phrases[0].operating_point
-
-    @property
-    def step_s(self) -> float:
-        return self.step_samples / self.rate_hz
-
-    @property
-    def score_samples(self) -> int:
-        """Samples from one score to the next."""
-        return self.step_samples // self.scores_per_step

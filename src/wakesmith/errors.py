@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from wakesmith.text import printable
-
 
 class WakesmithError(Exception):
     """A mistake of input or environment, told in one clear message."""
 
     def __str__(self) -> str:
+        from wakesmith.text import printable  # which loads what Python knows of all letters
+
         # Messages name files, and a file may be named to write over the terminal.
         return printable(super().__str__())
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from wakesmith import bundle
+from wakesmith import promise
 from wakesmith.audio import to_float
-from wakesmith.card import Card, OperatingPoint
 from wakesmith.errors import AudioError, BundleError
+from wakesmith.promise import Point, Promise
 from wakesmith.runtime import engines
 
 Floats = npt.NDArray[np.float32]
@@ -92,7 +92,7 @@ def events(times_s: Times, smoothed: Times, threshold: float, refractory_s: floa
 class _Heard:
     """What is kept of one phrase between chunks: the scores that its next mean needs, and its gate."""
 
-    def __init__(self, phrase: str, point: OperatingPoint) -> None:
+    def __init__(self, phrase: str, point: Point) -> None:
         self._before = [0.0] * (point.smoothing_window - 1)
         self._gate = Gate(point.threshold, point.refractory_s, phrase)
         self._quiet = point.threshold * SURELY_BELOW
@@ -111,7 +111,7 @@ class _Heard:
 class Detector:
     """A bundle that listens, to one phrase or several. Each detector keeps its own state: use one per stream (`another`)."""
 
-    def __init__(self, card: Card, engine: engines.Engine, points: Sequence[OperatingPoint | None]) -> None:
+    def __init__(self, card: Promise, engine: engines.Engine, points: Sequence[Point | None]) -> None:
         self.card, self.points = card, dict(zip(card.texts, points, strict=True))
         self.engine = engine
         self.reset()
@@ -122,7 +122,7 @@ class Detector:
 
         `threshold` (0..1) takes the place of every phrase's own; as a mapping, that of the phrases it names.
         """
-        card = bundle.check(folder)
+        card = promise.load(folder)
         engine = engines.load(Path(folder) / card.model, card)
         return cls(card, engine, _at(card, threshold))
 
@@ -137,7 +137,7 @@ class Detector:
         return made
 
     @property
-    def point(self) -> OperatingPoint | None:
+    def point(self) -> Point | None:
         """Of the only phrase; `points` has those of several."""
         assert len(self.points) == 1, f"several phrases: {self.card.phrase}"
         return self.points[self.card.phrase]
@@ -200,7 +200,7 @@ class Detector:
         return numbers * self.card.score_samples / self.card.rate_hz
 
 
-def _at(card: Card, threshold: float | Mapping[str, float] | None) -> list[OperatingPoint | None]:
+def _at(card: Promise, threshold: float | Mapping[str, float] | None) -> list[Point | None]:
     """The operating point of each phrase, with the thresholds that are given."""
     given = threshold if isinstance(threshold, Mapping) else {} if threshold is None else dict.fromkeys(card.texts, threshold)
     for phrase in given:
@@ -209,12 +209,12 @@ def _at(card: Card, threshold: float | Mapping[str, float] | None) -> list[Opera
     return [_moved(one.operating_point, given[one.text]) if one.text in given else one.operating_point for one in card.phrases]
 
 
-def _moved(point: OperatingPoint | None, threshold: float) -> OperatingPoint:
+def _moved(point: Point | None, threshold: float) -> Point:
     if not 0.0 < threshold <= 1.0:
         raise BundleError(f"threshold: expected a number over 0 and up to 1, got {threshold}.")
     if point is None:
-        return OperatingPoint(threshold=threshold, chosen_on="given by hand")
-    return point.model_copy(update={"threshold": threshold})
+        return Point(threshold)
+    return replace(point, threshold=threshold)
 
 
 def checked(samples: npt.ArrayLike) -> Floats:

@@ -16,6 +16,7 @@ from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.clips import VIEW_SAMPLES
 from wakesmith.data.records import Recording
 from wakesmith.errors import DataError
+from wakesmith.promise import Point
 from wakesmith.runtime.detector import smooth
 from wakesmith.steps import _score, _streams
 from wakesmith.steps._heard import Heard, Scored
@@ -70,7 +71,7 @@ def of_stream(stream: Scored, point: OperatingPoint, least: float) -> list[Peak]
 
 
 def of_scores(
-    times_s: metrics.Numbers, scores: metrics.Numbers, point: OperatingPoint, least: float
+    times_s: metrics.Numbers, scores: metrics.Numbers, point: OperatingPoint | Point, least: float
 ) -> list[tuple[float, float]]:
     """(n,), (n,) raw scores -> (height, time in seconds) of the peaks, highest first."""
     smoothed = smooth(scores, point.smoothing_window)

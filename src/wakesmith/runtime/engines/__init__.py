@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wakesmith.card import Card
 from wakesmith.errors import BundleError
+from wakesmith.promise import Promise
 from wakesmith.runtime import front_ends
 from wakesmith.runtime.front_ends import FrontEnd
 
@@ -48,7 +48,7 @@ class Fronted:
         return scores, (front_end, remembered)
 
 
-def load(path: Path, card: Card) -> Engine:
+def load(path: Path, card: Promise) -> Engine:
     """The engine that runs a model file. Raises BundleError, and ConfigError for a package that is not installed."""
     silence = np.zeros((1, card.step_samples), np.float32)
     if card.front_end == "inside":
@@ -57,7 +57,7 @@ def load(path: Path, card: Card) -> Engine:
     return Fronted(_of(path, card, begin().step(silence[0])[None]), begin)
 
 
-def _of(path: Path, card: Card, silence: Floats) -> Engine:
+def _of(path: Path, card: Promise, silence: Floats) -> Engine:
     """`silence`: a step of it, as the model takes it."""
     if path.suffix == ".onnx":
         from wakesmith.runtime.engines.onnx import OnnxEngine
@@ -70,7 +70,7 @@ def _of(path: Path, card: Card, silence: Floats) -> Engine:
     raise BundleError(f"{path}: no engine runs '{path.suffix}' files. Known: .onnx, .tflite.")
 
 
-def silent_steps(card: Card) -> int:
+def silent_steps(card: Promise) -> int:
     # A model that has heard nothing at all is in a state that no stream brings about: let it hear silence first.
     n_steps = -(-card.receptive_samples // card.step_samples)
     if n_steps > MOST_SILENT_STEPS:

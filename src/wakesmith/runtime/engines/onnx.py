@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from wakesmith.card import Card
 from wakesmith.errors import BundleError
+from wakesmith.promise import Promise
 from wakesmith.runtime import engines
 from wakesmith.runtime.engines import _onnx_file
 
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 class OnnxEngine:
     """samples (1, step_samples) or features (1, T, F), state (1, S) -> scores (1, n) or (1, n, K), state (1, S)."""
 
-    def __init__(self, path: Path, card: Card, silence: Floats) -> None:
+    def __init__(self, path: Path, card: Promise, silence: Floats) -> None:
         self._path = path
         self._input = "samples" if card.front_end == "inside" else "features"
         options = onnxruntime.SessionOptions()
@@ -40,7 +40,7 @@ class OnnxEngine:
     def begin(self) -> Floats:
         return self._start
 
-    def _check(self, path: Path, card: Card, shape: list[int]) -> None:
+    def _check(self, path: Path, card: Promise, shape: list[int]) -> None:
         several = [len(card.phrases)] if len(card.phrases) > 1 else []
         wanted = {
             self._input: shape,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wakesmith.card import Card
 from wakesmith.errors import BundleError, ConfigError
+from wakesmith.promise import Promise
 from wakesmith.runtime import engines
 
 Floats = npt.NDArray[np.float32]
@@ -18,12 +18,12 @@ Floats = npt.NDArray[np.float32]
 class TfliteEngine:
     """features (1, T, F) -> scores (1, n). What a stream remembers lies in an interpreter of its own."""
 
-    def __init__(self, path: Path, card: Card, silence: Floats) -> None:
+    def __init__(self, path: Path, card: Promise, silence: Floats) -> None:
         self._path, self._data, self._silence = path, path.read_bytes(), silence
         self._n_silent = engines.silent_steps(card)
         self._check(_Stream(path, self._data), card)
 
-    def _check(self, stream: _Stream, card: Card) -> None:
+    def _check(self, stream: _Stream, card: Promise) -> None:
         stride, n_bins = self._silence.shape[1] // card.scores_per_step, self._silence.shape[-1]
         wanted = [((1, stride, n_bins), "int8"), ((1, 1), "uint8")]
         found = [_shape(one) for one in (*stream.inputs[:1], *stream.outputs[:1])]
