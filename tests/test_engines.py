@@ -1,5 +1,7 @@
-"""Models behind a front-end of their own, in ONNX Runtime and LiteRT: the student's scores, in chunks of any size."""
+"""Models behind a front-end of their own, in ONNX Runtime and TensorFlow Lite: the student's scores, in chunks of any size."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,9 +16,13 @@ from wakesmith.card import Card, OperatingPoint, Phrase
 from wakesmith.errors import BundleError, ConfigError
 from wakesmith.exporters._listener import Listener
 from wakesmith.runtime.detector import Detector
+from wakesmith.runtime.engines import _tflite_library
 from wakesmith.students import _suits
 
 torch.set_num_threads(1)
+CLI_MODULES = ["pydantic", "pydantic_core", "yaml", "rich", "typer", "click", "soundfile", "soxr"]
+UNUSED = {"hashlib", "unicodedata", "importlib.metadata", "pymicro_wakeword", "logging"}
+"""Modules that each take up to 4 MB of a listener's memory."""
 TARGETS = {
     "onnx": {"name": "onnx"}, "inputs": {"name": "tflite"}, "variables": {"name": "tflite", "state": "variables"},
     "esphome": {"name": "esphome"},
@@ -45,7 +51,7 @@ def card(listener: Listener, model: Path, **changes: object) -> Card:
 @pytest.fixture(scope="module", params=sorted(TARGETS))
 def made(request: pytest.FixtureRequest, listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if request.param != "onnx":
-        pytest.importorskip("ai_edge_litert")
+        pytest.importorskip("pymicro_wakeword")
     folder = tmp_path_factory.mktemp(request.param)
     exporter = registry.build("exporters", config.part("exporters", **TARGETS[request.param]))
     exporter.export(listener, folder / exporter.file_name, parts.streams())
@@ -117,20 +123,27 @@ def test_a_card_that_promises_another_step_is_refused(made: Path, listener: List
 
 
 def test_a_file_that_is_no_tflite_is_refused(listener: Listener, tmp_path: Path):
-    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("pymicro_wakeword")
     (tmp_path / "model.tflite").write_bytes(b"TFL3" * 100)
     bundle.save_card(tmp_path, card(listener, tmp_path / "model.tflite"))
 
-    with pytest.raises(BundleError, match=r"LiteRT cannot load it .* Export the bundle again"):
+    with pytest.raises(BundleError, match=r"TensorFlow Lite cannot load it .* Export the bundle again"):
         Detector.load(tmp_path)
 
 
-@pytest.mark.parametrize(("package", "extra"), [("pymicro_features", "micro"), ("ai_edge_litert", "tflite")])
+@pytest.mark.parametrize(
+    ("package", "extra", "file"),
+    [
+        ("pymicro_features", "micro", "model.onnx"),
+        ("pymicro_wakeword", "lite", "model.tflite"),
+    ],
+)
 def test_a_missing_package_is_named_with_its_command(
-    package: str, extra: str, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: str, extra: str, file: str, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    (tmp_path / "model.tflite").write_bytes(b"any")
-    bundle.save_card(tmp_path, card(listener, tmp_path / "model.tflite"))
+    (tmp_path / file).write_bytes(b"any")
+    bundle.save_card(tmp_path, card(listener, tmp_path / file))
+    _tflite_library.functions.cache_clear()
     monkeypatch.setitem(sys.modules, package, None)
 
     with pytest.raises(ConfigError, match=rf"pip install 'wakesmith\[{extra}\]'"):
@@ -147,6 +160,42 @@ def test_a_card_that_no_front_end_can_serve_is_refused(changes: dict, told: str,
 
     with pytest.raises(BundleError, match=told):
         Detector.load(tmp_path)
+
+
+def test_a_tflite_bundle_is_heard_with_nothing_but_the_extra_lite(listener: Listener, tmp_path: Path):
+    exporter = registry.build("exporters", config.part("exporters", "esphome"))
+    exporter.export(listener, tmp_path / exporter.file_name, parts.streams())
+    bundle.save_card(tmp_path, card(listener, tmp_path / exporter.file_name))
+    np.save(tmp_path / "sound.npy", parts.sound(3.0, 2))
+    absent = {"onnxruntime", *CLI_MODULES}
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys({sorted(absent)})
+import json, numpy
+from wakesmith import load_bundle
+found = load_bundle({str(tmp_path)!r}).scores(numpy.load({str(tmp_path / "sound.npy")!r}))[1]
+print(json.dumps([found.tolist(), sorted({sorted(UNUSED)!r} & sys.modules.keys())]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    scores, loaded = json.loads(done.stdout)
+    assert scores == Detector.load(tmp_path).scores(parts.sound(3.0, 2))[1].tolist()
+    assert loaded == []
+
+
+def test_a_stream_gives_its_memory_back(made: Path):
+    if made.name.startswith("onnx"):
+        pytest.skip("ONNX Runtime's own matter")
+    detector = Detector.load(made)
+
+    def kilobytes() -> int:
+        for _ in range(300):
+            detector.another()
+        status = Path("/proc/self/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+    before = kilobytes()
+    assert kilobytes() - before < 2_000
 
 
 def test_the_model_card_tells_what_to_install_and_offers_no_browser(made: Path):

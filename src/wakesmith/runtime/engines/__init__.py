@@ -40,7 +40,8 @@ class Fronted:
         self.model, self.begin_front_end = model, begin
 
     def begin(self) -> State:
-        return self.begin_front_end(), self.model.begin()
+        remembered = self.model.begin()  # first: a micro front-end that goes while an error passes takes the error with it
+        return self.begin_front_end(), remembered
 
     def step(self, heard: Floats, state: State) -> tuple[Floats, State]:
         front_end, remembered = state
