@@ -21,7 +21,7 @@ def checks() -> list[doctor.Check]:
 def test_every_extra_voice_and_teacher_is_looked_at(checks):
     found = {area: {one.name for one in checks if one.area == area} for area in ("part", "voice", "teacher")}
 
-    assert found["part"] >= {"train", "tts", "micro", "tflite", "live", "serve", "ui"}
+    assert found["part"] >= {"cli", "onnx", "lite", "train", "tts", "micro", "tflite", "live", "serve", "ui"}
     assert not found["part"] & {"dev", "fuzz"}
     assert (found["voice"], found["teacher"]) == (set(registry.names("voices")), set(registry.names("teachers")))
 
@@ -42,6 +42,14 @@ def test_a_package_that_is_not_installed_is_named_with_its_command(monkeypatch):
     assert found["serve"].state == "optional"
     assert found["tts"].state == "ok"
     assert not doctor.can_forge(list(found.values()))
+
+
+def test_the_command_without_its_packages_names_the_extra():
+    code = "import sys; sys.modules['typer'] = None; import wakesmith.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    told = "wakesmith: the command line needs the package typer. Install it: pip install 'wakesmith[cli]'\n"
+    assert (done.returncode, done.stderr) == (2, told)
 
 
 def test_a_voice_without_its_package_names_the_command_that_its_error_names(monkeypatch):

@@ -136,6 +136,7 @@ def test_a_file_that_is_no_tflite_is_refused(listener: Listener, tmp_path: Path)
     [
         ("pymicro_features", "micro", "model.onnx"),
         ("pymicro_wakeword", "lite", "model.tflite"),
+        ("onnxruntime", "onnx", "model.onnx"),
     ],
 )
 def test_a_missing_package_is_named_with_its_command(
@@ -201,7 +202,7 @@ def test_a_stream_gives_its_memory_back(made: Path):
 def test_the_model_card_tells_what_to_install_and_offers_no_browser(made: Path):
     told = (made / bundle.README).read_text(encoding="utf-8")
 
-    assert f"pip install 'wakesmith[{'tflite' if (made / 'model.tflite').exists() else 'micro'}]'" in told
+    assert f"pip install 'wakesmith[{'lite' if (made / 'model.tflite').exists() else 'micro,onnx'}]'" in told
     assert "Browser" not in told
 
 

@@ -126,17 +126,17 @@ MICRO = {"front_end": "outside", "features": {"name": "micro"}}
 @pytest.mark.parametrize(
     ("own", "wanted"),
     [
-        ({}, ["wakesmith", "'wakesmith[live]'", "'wakesmith[serve]'"]),
-        (MICRO, ["'wakesmith[micro]'", "'wakesmith[live,micro]'", "'wakesmith[serve,micro]'"]),
-        ({**MICRO, "model": "model.tflite"}, ["'wakesmith[tflite]'", "'wakesmith[live,tflite]'", "'wakesmith[serve,tflite]'"]),
+        ({}, "onnx"),
+        (MICRO, "micro,onnx"),
+        ({**MICRO, "model": "model.tflite"}, "lite"),
     ],
 )
-def test_each_way_to_load_it_names_the_extras_that_it_takes(own: dict[str, object], wanted: list[str]):
+def test_each_way_to_load_it_names_the_extras_that_it_takes(own: dict[str, object], wanted: str):
     extras = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
     found = re.findall(r"`pip install ([^`]+)`", shown(**own))
 
-    assert found == wanted
+    assert found == [f"'wakesmith[{also}{wanted}]'" for also in ("", "cli,live,", "cli,serve,")]
     assert set(re.findall(r"\w+", " ".join(found))) - {"wakesmith"} <= extras.keys()
 
 

@@ -97,7 +97,7 @@ def test_a_word_is_forged_without_a_network(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["3.12", "3.13"])
 def test_the_listener_installs_and_hears_on_other_pythons(version: str, tmp_path: Path):
-    """The runtime alone, as `pip install wakesmith` gives it: torch for other Pythons may be gigabytes."""
+    """The runtime alone, as its extras give it: torch for other Pythons may be gigabytes."""
     python = shutil.which(f"python{version}")
     if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
         pytest.skip(f"no python{version} on the path")
@@ -105,7 +105,7 @@ def test_the_listener_installs_and_hears_on_other_pythons(version: str, tmp_path
     audio.write(tmp_path / "said.wav", tone_bundle.tone(1_000, 0.5, 0.6, 2.0))
     subprocess.run([python, "-m", "venv", tmp_path / "env"], check=True)
     own, constraints = tmp_path / "env" / "bin", ROOT / "constraints" / "py311.txt"
-    subprocess.run([own / "pip", "install", "-q", "-c", constraints, f"{ROOT}[serve]"], check=True)
+    subprocess.run([own / "pip", "install", "-q", "-c", constraints, f"{ROOT}[cli,onnx,serve]"], check=True)
 
     command = ["detect", bundle, tmp_path / "said.wav", "--json"]
     here, there = (

@@ -7,7 +7,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    print("wakesmith: the command line needs the package typer. Install it: pip install 'wakesmith[cli]'", file=sys.stderr)
+    sys.exit(2)
 
 from wakesmith.cli import road, bundles, look, serve, ui, doctor  # isort: skip: the order of --help
 from wakesmith.cli._app import app

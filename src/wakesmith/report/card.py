@@ -179,9 +179,9 @@ def places(card: Card, folder: str = "FOLDER") -> list[Place]:
         Place(f"Python (`pip install {_package(card)}`, no torch):",
               f"```python\nfrom wakesmith import load_bundle\n\ndetector = load_bundle(\"{folder}\")\n"
               "print(detector.process(samples))  # 16 kHz mono, float in -1..1 or int16, chunks of any size\n```"),
-        Place(f"Command line (`pip install {_package(card, 'live')}` for the microphone):",
+        Place(f"Command line (`pip install {_package(card, 'cli', 'live')}` for the microphone):",
               f"```\nwakesmith detect {folder} recording.wav\nwakesmith listen {folder}\n```"),
-        Place(f"Home Assistant and other Wyoming clients (`pip install {_package(card, 'serve')}`), as {names}:",
+        Place(f"Home Assistant and other Wyoming clients (`pip install {_package(card, 'cli', 'serve')}`), as {names}:",
               f"```\nwakesmith serve {folder} --host 0.0.0.0\n```"),
     ]  # fmt: skip
     if card.model.endswith(".onnx") and card.front_end == "inside":
@@ -211,10 +211,10 @@ def on_device(card: Card) -> list[Place]:
 
 
 def _package(card: Card, *also: str) -> str:
-    """What runs the bundle: with an extra for another engine, or for a front-end that lies outside of the model."""
+    """What runs the bundle: the extras of its engine, and of a front-end that lies outside of the model."""
     outside = [str(card.features["name"])] if card.front_end == "outside" else []
-    extras = [*also, *(["tflite"] if card.model.endswith(".tflite") else outside)]
-    return f"'wakesmith[{','.join(extras)}]'" if extras else "wakesmith"
+    extras = [*also, *(["lite"] if card.model.endswith(".tflite") else [*outside, "onnx"])]
+    return f"'wakesmith[{','.join(extras)}]'"
 
 
 def _table(head: Sequence[str], rows: Sequence[Row]) -> str:

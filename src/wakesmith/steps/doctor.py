@@ -15,7 +15,7 @@ from typing import Literal
 from wakesmith import config, registry
 from wakesmith.errors import WakesmithError
 
-FORGE_NEEDS = ("train",)
+FORGE_NEEDS = ("cli", "onnx", "train")
 """Extras without which no wake word can be forged; which voice and which teacher speak and answer is a choice."""
 FOR_DEVELOPERS = ("dev", "fuzz")
 QUICK_GB = 1
@@ -57,9 +57,8 @@ def table(checks: list[Check]) -> list[list[str]]:
 
 def _machine(folder: Path) -> Iterator[Check]:
     yield Check("machine", "python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    found = (
-        f"{name} {version(name)}" for name in ("wakesmith", "numpy", "onnxruntime", "torch", "transformers") if version(name)
-    )
+    packages = ("wakesmith", "numpy", "onnxruntime", "pymicro-wakeword", "torch", "transformers")
+    found = (f"{name} {version(name)}" for name in packages if version(name))
     yield Check("machine", "versions", "ok", ", ".join(found))
     yield Check(
         "machine", "cores", "ok", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())

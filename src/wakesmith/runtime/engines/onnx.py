@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-from wakesmith.errors import BundleError
+from wakesmith.errors import BundleError, ConfigError
 from wakesmith.promise import Promise
 from wakesmith.runtime import engines
 from wakesmith.runtime.engines import _onnx_file
@@ -22,6 +22,7 @@ class OnnxEngine:
     def __init__(self, path: Path, card: Promise, silence: Floats) -> None:
         self._path = path
         self._input = "samples" if card.front_end == "inside" else "features"
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # a step is under a millisecond: more threads only wait for one another
         options.inter_op_num_threads = 1
@@ -69,6 +70,14 @@ def _check_file(path: Path, data: bytes) -> None:
         raise BundleError(f"{path}: ONNX Runtime cannot load it ({error}). Export the bundle again.") from error
     if faults:
         raise BundleError(f"{path}: not run: {'; '.join(faults[:3])}. Export the bundle again.")
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError("an .onnx model needs the package onnxruntime. Run: pip install 'wakesmith[onnx]'.") from error
+    return onnxruntime
 
 
 def _reason(error: Exception) -> str:
