@@ -4,7 +4,7 @@
 
 Each RUN is a run folder; every bundle in it that `Detector` runs is heard in a process of its own, as are the peers, each with a
 model that comes with it, in the arena's environments. CPU is time of the process, not of the clock, so other work on the machine
-counts little; the least of several turns is told. `--install` measures the runtime alone in a fresh environment, wheels cached.
+counts little; the least of several turns is told. `--install` measures the runtime alone in fresh environments, wheels cached.
 `--hours H` hears H hours in chunks of 1 sample to 10 s instead: detections must be those of even chunks, memory must stay flat.
 Give it a --sound that holds the phrase: equal silence proves nothing, and the command then ends with 1.
 """
@@ -12,6 +12,7 @@ Give it a --sound that holds the phrase: equal silence proves nothing, and the c
 from __future__ import annotations
 
 import argparse
+import importlib.metadata  # the arena's engines import it: so it counts in every process
 import importlib.util
 import json
 import os
@@ -32,6 +33,7 @@ sys.path.insert(0, str(ARENA))  # its engines, environments and measures
 import child as arena_child  # noqa: E402
 
 PEERS = {"pymicro-wakeword": "microwakeword", "pyopen-wakeword": "openwakeword"}
+INSTALLED = {"wakesmith[lite]": "[lite]", "wakesmith[cli,onnx]": "[cli,onnx]", "pymicro-wakeword": None}
 KEYWORD = "alexa"
 TURN_S, N_TURNS = 40, 5
 PIECE_S = 60
@@ -74,7 +76,7 @@ def bundles(run: Path) -> list[Path]:
 
 
 def costs(chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each listener, and one for the installation."""
+    """A row for each listener, and for each installation."""
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "sound.npy"
         np.save(file, sound(chosen.sound, TURN_S))
@@ -84,7 +86,7 @@ def costs(chosen: argparse.Namespace) -> list[dict[str, Any]]:
 
         for name, engine in PEERS.items():
             rows.append({**asked(arena.environment(engine, chosen.envs), name, engine, [], file), "peer": True})
-    return [*rows, *([installed(Path(tempfile.gettempdir()))] if chosen.install else [])]
+    return [*rows, *(installed() if chosen.install else [])]
 
 
 def named(run: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -168,38 +170,30 @@ def sound(file: Path | None, length_s: float) -> np.ndarray:
     return np.resize(audio.to_int16(audio.read(file)), n)
 
 
-def installed(folder: Path) -> dict[str, Any]:
-    """`pip install` of the runtime alone into a fresh environment, twice: the second finds every wheel in pip's cache."""
-    for _ in range(2):
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            subprocess.run([sys.executable, "-m", "venv", place], check=True)
-            pip = [f"{place}/bin/python", "-m", "pip"]
-            packages = Path(
-                subprocess.check_output(
-                    [pip[0], "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-                ).strip()
-            )
-            empty = size(packages)
-            before, began_s = os.times(), time.monotonic()
-            command = [
-                *pip,
-                "install",
-                "-q",
-                "--disable-pip-version-check",
-                "-c",
-                str(SOURCE / "constraints" / "py311.txt"),
-                str(SOURCE),
-            ]
-            subprocess.run(command, check=True)
-            after = os.times()
-            took_s = after.children_user + after.children_system - before.children_user - before.children_system
-            row = {
-                "name": "installation",
-                "bytes": size(packages) - empty,
-                "cpu_s": took_s,
-                "clock_s": time.monotonic() - began_s,
-            }
-    return row
+def installed() -> Iterator[dict[str, Any]]:
+    """`pip install` of what listens alone, each into fresh environments, twice: the second finds every wheel in pip's cache."""
+    with tempfile.TemporaryDirectory() as place:
+        wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", place, str(SOURCE)]
+        subprocess.run(wheel, check=True)
+        [ours] = Path(place).glob("*.whl")
+        for name, extras in INSTALLED.items():
+            wanted = name if extras is None else f"{ours}{extras}"
+            rows = [install(Path(place) / f"env{turn}", wanted) for turn in range(2)]
+            yield {"name": name, **rows[-1]}
+
+
+def install(place: Path, wanted: str) -> dict[str, Any]:
+    subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+    python = f"{place}/bin/python"
+    told = subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True)
+    packages = Path(told.strip())
+    empty, before, began_s = size(packages), os.times(), time.monotonic()
+    constraints = ["-c", str(SOURCE / "constraints" / "py311.txt")]
+    command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *constraints, wanted]
+    subprocess.run(command, check=True)
+    after, clock_s = os.times(), time.monotonic() - began_s
+    took_s = after.children_user + after.children_system - before.children_user - before.children_system
+    return {"bytes": size(packages) - empty, "cpu_s": took_s, "clock_s": clock_s}
 
 
 def size(folder: Path) -> int:
@@ -248,7 +242,7 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
                 f"{one['memory'] / 1e6:.0f} MB", f"{one['memory'] / memory:.2f}", f"{one['start_s']:.2f} s",
             ])  # fmt: skip
     told = [
-        f"\nruntime alone: {one['bytes'] / 1e6:.0f} MB, {one['cpu_s']:.1f} s of CPU, {one['clock_s']:.1f} s by the clock"
+        f"\npip install {one['name']}: {one['bytes'] / 1e6:.0f} MB, {one['cpu_s']:.1f} s of CPU, {one['clock_s']:.1f} s by clock"
         for one in rows
         if "cpu_s" in one
     ]
