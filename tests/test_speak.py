@@ -57,6 +57,19 @@ def test_the_phrase_is_loud_inside_its_bounds_and_the_gap_beside_it_is_silent(ma
         assert np.abs(around[-100:]).max(initial=0) < 0.05 * np.abs(phrase).max()
 
 
+def test_words_that_are_almost_the_phrase_are_no_other_speech(tmp_path):
+    """In everyday words they come far too often, and the threshold would be set by them."""
+    (tmp_path / "words.txt").write_text("compute\nfabric\nbanana\ncommuter\n")
+    wanted = recipe("computer", words=str(tmp_path / "words.txt"), n_near_miss=12, n_speech=200)
+
+    items = speak.plan(wanted.speak, wanted.speak.voices, wanted.phrases, "en", 1)
+
+    said = {word for item in items if item.label == "speech" for word in item.utterance.text.split()}
+    assert {"fabric", "banana"} <= said
+    assert not {"compute", "commuter"} & said
+    assert {"compute", "commuter"} <= {item.utterance.text for item in items if item.label == "near_miss"}
+
+
 def test_wake_and_near_miss_stand_alone_and_beside_other_speech(made):
     for label in ("wake", "near_miss"):
         found = [r for r in recordings(made) if r.label == label]
@@ -139,7 +152,7 @@ def test_another_language_speaks_from_lists_of_its_own(tmp_path):
 
 
 def test_a_language_without_lists_stops_before_anything_is_made(tmp_path):
-    with pytest.raises(ConfigError, match=r"for en, es, not for 'de'.*--set speak.sentences="):
+    with pytest.raises(ConfigError, match=r"for en, es, not for 'de'.*--set speak.words="):
         speak.run(recipe("hallo mond", language="de"), tmp_path)
     assert not (tmp_path / "speak").exists()
 

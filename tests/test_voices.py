@@ -217,3 +217,11 @@ def test_a_command_without_its_marks_is_refused():
 def test_kokoro_without_a_folder_tells_the_way_out():
     with pytest.raises(ConfigError, match="path"):
         made("kokoro")
+
+
+@needs_espeak
+def test_words_that_hold_nearly_all_of_a_phrase_are_told():
+    words = ["compute", "commuter", "computers", "come", "commute", "competitor", "table", "computer"]
+
+    assert _near_misses.almost(["computer"], "en", words) == {"compute", "commuter", "computers", "computer"}
+    assert _near_misses.almost(["hey nova", "table"], "en", ["hey", "nova", *words]) == {"table"}

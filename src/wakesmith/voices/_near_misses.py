@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from wakesmith.voices._texts import letters
 Word = list[str]  # the sounds of a word, each with its stress mark
 
 STRESS = "',%=|"
+ALMOST = 0.9
+"""Share of sounds in common (Ratcliff and Obershelp) from which a word is hardly another than the phrase."""
 FILL = ("b", "d", "k", "l", "m", "n", "s", "t")
 
 
@@ -39,7 +42,7 @@ def candidates(phrase: str, language: str, word_list: list[str], phonemes: bool 
     """All near misses by kind, without any that holds the phrase's own sounds."""
     library = _espeak.library()
     wanted = _parsed(library.phonemes(phrase, language))
-    listed = {word: _parsed(library.phonemes(word, language)) for word in word_list}
+    listed = {word: _parsed(_told(word, language)) for word in word_list}
     sounds = _sounds(language, [phrase, *word_list])
     target = reduced(wanted, sounds)
     spelled = phrase.split()
@@ -71,6 +74,21 @@ def candidates(phrase: str, language: str, word_list: list[str], phonemes: bool 
     return found or {"other words": [Utterance(word, "", "other words") for word in word_list]}
 
 
+def almost(phrases: list[str], language: str, word_list: list[str]) -> set[str]:
+    """The list's words that hold a phrase's sounds or nearly all of them, as `compute` does of `computer`."""
+    sounds = _sounds(language, [*phrases, *word_list])
+    listed = {word: reduced(_parsed(_told(word, language)), sounds) for word in word_list}
+    found = set()
+    for phrase in phrases:
+        target = reduced(_parsed(_told(phrase, language)), sounds)
+        alike = SequenceMatcher(None, b=target, autojunk=False)
+        for word, own in listed.items():
+            alike.set_seq1(own)
+            if holds(own, target) or alike.ratio() >= ALMOST:
+                found.add(word)
+    return found
+
+
 def n_syllables(phrase: str, language: str) -> int:
     """As espeak says it, a vowel each. Raises ConfigError without espeak."""
     vowels = _sounds(language, [phrase]).vowels
@@ -95,7 +113,7 @@ def holds(sounds: list[str], target: list[str]) -> bool:
 def _sounds(language: str, texts: list[str]) -> Sounds:
     """The sounds that occur in the texts, with their neighbours."""
     library = _espeak.library()
-    told = [_flat(library.phonemes(text, language)) for text in texts]
+    told = [_flat(_told(text, language)) for text in texts]
     if _texts.base(language) == "en":
         return _confusions.english({sound for sounds in told for sound in sounds})
     found: Counter[tuple[str, str]] = Counter()
@@ -104,6 +122,12 @@ def _sounds(language: str, texts: list[str]) -> Sounds:
         if len(ipa) == len(sounds):
             found.update(zip(sounds, ipa, strict=True))
     return _confusions.from_ipa(dict(pair for pair, _ in found.most_common()))
+
+
+@lru_cache(maxsize=8192)
+def _told(text: str, language: str) -> str:
+    """Phonemes: each voice, and each phrase, asks for those of the whole list."""
+    return _espeak.library().phonemes(text, language)
 
 
 def _flat(phonemes: str) -> list[str]:
