@@ -40,7 +40,7 @@ def spoken(folder, speakers=8):
 def go(folder, *sources, **settings):
     parts = [config.part("importers", "wav_folders", **source) for source in sources]
     settings = prepare.Settings(sources=parts, n_generated=settings.pop("n_generated", 4), **settings)
-    prepare.run(SimpleNamespace(data=settings, seed=5, phrase="hey nova"), folder)
+    prepare.run(SimpleNamespace(data=settings, seed=5, phrases=["hey nova"]), folder)
     return AudioStore.open(folder / "prepare")
 
 
@@ -132,6 +132,23 @@ def test_no_group_is_in_two_splits_and_the_report_says_so(run):
     assert not leaks(run[1].recordings.values())
     assert report["groups_in_two_splits"] == {}
     assert len({group_of(one) for one in run[1].recordings.values()}) == 8 + 4
+
+
+def test_other_speech_whose_text_holds_the_phrase_is_left_out(tmp_path, capsys):
+    audio.write(tmp_path / "a.wav", hiss("a", 2))
+    audio.write(tmp_path / "b.wav", hiss("b", 2))
+    (tmp_path / "manifest.csv").write_text(
+        'path,label,speaker,text,licence\na.wav,speech,a,"Well, Hey Nova!",CC0-1.0\nb.wav,speech,b,They know a thing,CC0-1.0\n'
+    )
+    source = config.part("importers", "manifest_csv", path=str(tmp_path / "manifest.csv"))
+    settings = prepare.Settings(sources=[source], n_generated=4)
+
+    prepare.run(SimpleNamespace(data=settings, seed=5, phrases=["hey nova"]), spoken(tmp_path / "run"))
+
+    store = AudioStore.open(tmp_path / "run" / "prepare")
+    told = [one.text for split in ("train", "dev", "test") for one in store.of(split, "speech") if one.source != "v"]
+    assert told == ["They know a thing"]
+    assert "1 left out: labelled as other speech, and their text holds hey nova" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_store_survives_a_trip_to_a_worker(run):

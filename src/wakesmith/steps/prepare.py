@@ -28,11 +28,13 @@ from wakesmith.progress import say, track
 from wakesmith.rng import rng
 from wakesmith.run import write_json, write_text
 from wakesmith.steps import _leakage
+from wakesmith.voices._texts import holds
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
 
 SPOKEN = "spoken"
+NEGATIVE = ("speech", "near_miss")
 RANK = {split: rank for rank, split in enumerate(("test", "dev", "train"))}
 """Of two copies the one in the split with the lower rank stays: a test set is not thinned out by training data."""
 DECODED_AT_ONCE = 16
@@ -100,7 +102,7 @@ class Heard:
 def run(recipe: Recipe, folder: Path) -> Path:
     """Write folder/prepare. Raises DataError for a source without a usable file, and for a leak."""
     settings, out = recipe.data, folder / "prepare"
-    found, quarantine = _decode_all(folder, settings, recipe.seed, out)
+    found, quarantine = _decode_all(folder, recipe, out)
     _write_lines(out / "quarantine.jsonl", quarantine)
     if quarantine:
         say(f"prepare: {len(quarantine)} files in quarantine, see {out / 'quarantine.jsonl'}")
@@ -119,30 +121,37 @@ def run(recipe: Recipe, folder: Path) -> Path:
 
 def check_sources(settings: Settings) -> None:
     """List every source, so that a wrong path is told before an hour of work. Raises DataError."""
-    for _ in _of_sources(settings):
+    for _ in _of_sources(settings, []):
         pass
 
 
-def _found(folder: Path, settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
+def _found(folder: Path, recipe: Recipe) -> Iterator[tuple[str, Recording, Path]]:
     """(source, recording, file) of everything, not yet decoded."""
     for recording in Lines(folder / "speak" / "recordings.jsonl", Recording):
         yield SPOKEN, recording, folder / "speak" / recording.path
-    yield from _of_sources(settings)
+    yield from _of_sources(recipe.data, recipe.phrases)
 
 
-def _of_sources(settings: Settings) -> Iterator[tuple[str, Recording, Path]]:
+def _of_sources(settings: Settings, phrases: list[str]) -> Iterator[tuple[str, Recording, Path]]:
+    """Without what is labelled as other speech and holds a phrase by its text: to hear that one would be learned as wrong."""
     for source in settings.sources:
         importer = registry.build("importers", source)
         name = str(source.model_dump().get("path", source.name))
+        n_holding = 0
         for recording, path in importer.recordings():
-            yield name, recording, path
+            if recording.label in NEGATIVE and phrases and holds(recording.text, phrases):
+                n_holding += 1
+            else:
+                yield name, recording, path
+        if n_holding:
+            say(f"prepare: {name}: {n_holding} left out: labelled as other speech, and their text holds {' or '.join(phrases)}")
         for reason, count in importer.dropped.items():
             say(f"prepare: {name}: {count} left out: {reason}")
 
 
-def _decode_all(folder: Path, settings: Settings, seed: int, out: Path) -> tuple[Heard, list[dict[str, str]]]:
+def _decode_all(folder: Path, recipe: Recipe, out: Path) -> tuple[Heard, list[dict[str, str]]]:
     """All that can be used, with generated noise where there is none; and what cannot, with the reason."""
-    found = Objects(out, _found(folder, settings))
+    settings, found = recipe.data, Objects(out, _found(folder, recipe))
     _check_once(found)
     quarantine: list[dict[str, str]] = []
     usable = {source: 0 for source, _, _ in found}
@@ -166,7 +175,7 @@ def _decode_all(folder: Path, settings: Settings, seed: int, out: Path) -> tuple
                 has_noise = has_noise or result.recording.label == "noise"
                 yield taken(result)
         if not has_noise:
-            yield from map(taken, _generated(settings.n_generated, seed))
+            yield from map(taken, _generated(settings.n_generated, recipe.seed))
 
     with pool.workers(0) as processes:
         recordings = Objects(out, every(processes))
