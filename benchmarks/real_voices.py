@@ -17,6 +17,7 @@ from typing import Any
 
 from wakesmith import report
 from wakesmith.config import assignment, merge, teacher_named
+from wakesmith.importers import manifest_csv
 from wakesmith.steps import _recipe, forge
 from wakesmith.steps._options import with_natural_voices
 
@@ -30,11 +31,13 @@ def sources(data: Path, label: str, language: str) -> list[dict[str, Any]]:
     drop = {"speaker": IN_WAKE}
     wake = {**manifest, "path": str(data / "wake" / "manifest.csv"), "split": "test"}
     negative = {**manifest, "path": str(data / "negative" / "manifest.csv"), "label": "speech"}
+    rows = manifest_csv.rows(manifest_csv.find_manifest(data / "wake" / "manifest.csv"))
+    holding = sorted({row["label"] for _, row in rows if label in row["label"]})  # hey_computer is no negative of computer
     same_speakers = [{**negative, "split": "test", "keep": drop}] if language != "en" else []
     return [
         *same_speakers,
         {**wake, "label": "wake", "keep": {"label": [label]}},
-        {**wake, "label": "speech", "drop": {"label": [label]}},
+        {**wake, "label": "speech", "drop": {"label": holding}},
         {**manifest, "path": str(data / "words" / "manifest.csv"), "label": "speech", "split": "column"},
         {**negative, "split": "column", "drop": drop},
         {**manifest, "path": str(data / "noise" / "manifest.csv"), "label": "noise", "split": "column"},
