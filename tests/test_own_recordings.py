@@ -73,7 +73,7 @@ def prepared(tmp_path_factory):
     (folder / "prepare").mkdir()
     source = planned(folder, "--recordings", folder / "own")["data"]["sources"][0]
     recipe = _recipe.load({"phrase": "hey nova", "data": {"sources": [source], "n_generated": 4}})
-    prepare.run(SimpleNamespace(data=recipe.data, seed=3), folder)
+    prepare.run(SimpleNamespace(data=recipe.data, seed=3, phrases=recipe.phrases), folder)
     return load_jsonl(folder / "prepare" / "recordings.jsonl", Recording)
 
 
