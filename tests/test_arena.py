@@ -63,6 +63,16 @@ def test_equal_seeds_give_equal_streams_and_others_others(data: Path, tmp_path: 
     assert not {one.fingerprint for one in first} & {one.fingerprint for one in other if one.condition}
 
 
+def test_every_phrase_lies_in_its_stream(data: Path, tmp_path: Path):
+    written = streams.make(data, "hey_nova", 1, tmp_path)
+
+    for one in written[: len(streams.CONDITIONS)]:
+        samples = np.load(one.file)
+        assert len(one.events) >= 2
+        for _, start_s, end_s in one.events:
+            assert np.abs(samples[round(start_s * 16_000) : round(end_s * 16_000)].astype(float)).mean() > 100, one.name
+
+
 def test_streams_that_are_there_are_taken_as_they_are_until_the_data_change(data: Path, tmp_path: Path):
     copy = shutil.copytree(data, tmp_path / "data")
     made = streams.make(copy, "hey_nova", 1, tmp_path / "out")

@@ -75,6 +75,7 @@ def _streams_of(data: Path, keyword: str, seed: int) -> Iterator[tuple[Condition
         if not one.phrase_end:
             raise DataError(f"{one.path}: the manifest does not say when its phrase is over. Give speech_end_s.")
     beds = Beds(talkers, seed)
+    positives = [dataclasses.replace(one, n_samples=len(audio.read(one.path))) for one in positives]
     for condition in CONDITIONS:
         name = f"positives-{condition.name.replace(' ', '-')}"
         yield condition, _streams.of_events(Files(positives), beds, positives, "", condition, GAP_S, seed, name)

@@ -94,6 +94,7 @@ def of_events(
         sound = store.recording(recording.id)
         start, end = recording.phrase_start, recording.phrase_end
         assert end, f"{recording.id}: prepare has not said where its phrase lies"
+        assert len(sound) == recording.n_samples, f"{recording.id}: {len(sound)} samples, not {recording.n_samples} as it says"
         heard = across_room(sound, beds, split, seed, recording.id) if condition.in_room else sound
         gain = np.sqrt(10 ** (SPEECH_DBFS / 10) / max(power(heard[start:end]), 1e-9))
         at += gap
