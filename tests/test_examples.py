@@ -1,6 +1,7 @@
 """The examples run as their readers run them; the browser's detector hears what ours hears."""
 
 import configparser
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -127,10 +128,10 @@ console.log(JSON.stringify(found));
 @pytest.mark.parametrize("sizes", [[48_000], [1_280], [1, 999, 5_000]])
 @pytest.mark.parametrize(("window", "refractory_s"), [(1, 0.0), (3, 0.5), (10, 1.2)])
 def test_the_browsers_detector_gives_the_detections_of_ours(sizes: list[int], window: int, refractory_s: float):
-    point = test_detector.POINT.model_copy(update={"smoothing_window": window, "refractory_s": refractory_s})
+    point = dataclasses.replace(test_detector.POINT, smoothing_window=window, refractory_s=refractory_s)
     samples = test_detector.bursts()
     card = test_detector.card().model_dump(mode="json")
-    card["phrases"][0]["operating_point"] = point.model_dump(mode="json")
+    card["phrases"][0]["operating_point"] = {**dataclasses.asdict(point), "chosen_on": "a test"}
 
     found = node(LISTEN, {"module": str(BROWSER / "detector.js"), "card": card, "samples": samples.tolist(), "sizes": sizes})
 
