@@ -1,23 +1,17 @@
 """`benchmarks/changed_recordings.py` changes what it says, and nothing else."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from tests import scripts
 from wakesmith.audio import SAMPLE_RATE_HZ
 
-FILE = Path(__file__).parents[1] / "benchmarks" / "changed_recordings.py"
 TONE_HZ = 440.0
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("changed_recordings", FILE)
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return scripts.loaded("benchmarks/changed_recordings.py")
 
 
 @pytest.fixture(scope="module")

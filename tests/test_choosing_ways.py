@@ -1,20 +1,14 @@
 """The simulation behind the number of false accepts at which ways to listen are compared."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-PLACE = Path(__file__).parents[1] / "benchmarks" / "choosing_ways.py"
+from tests import scripts
 
 
 @pytest.fixture(scope="module")
 def ways():
-    spec = importlib.util.spec_from_file_location("choosing_ways", PLACE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.loaded("benchmarks/choosing_ways.py")
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.5])

@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import importlib.util
 import io
 import itertools
 import re
@@ -17,7 +16,7 @@ import pytest
 import typer
 import yaml
 
-from tests import docs_parts, tone_bundle
+from tests import docs_parts, scripts, tone_bundle
 from tests.docs_parts import DOCS, PAGES, ROOT, named
 from wakesmith import audio, config, registry, schema
 from wakesmith.cli import app
@@ -313,10 +312,7 @@ def test_the_licences_of_voices_are_those_that_cards_name():
 @pytest.fixture(scope="module")
 def hooks():
     pytest.importorskip("mkdocs", reason="the extra `dev` is not installed")
-    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return scripts.loaded("docs/hooks.py")
 
 
 def test_every_key_stands_in_the_configuration_reference(hooks):

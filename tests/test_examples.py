@@ -21,7 +21,7 @@ import pytest
 import typer
 import yaml
 
-from tests import docs_parts, test_detector, tone_bundle
+from tests import docs_parts, scripts, test_detector, tone_bundle
 from tests.tone_bundle import tone
 from wakesmith import Detector, audio
 from wakesmith.cli import app
@@ -59,9 +59,7 @@ def test_the_file_example_prints_what_the_detector_hears(bundle: Path, tmp_path:
 
 
 def test_the_microphone_example_gives_each_chunk_to_every_bundle(bundle: Path, tmp_path: Path, capsys):
-    spec = importlib.util.spec_from_file_location("microphone_example", EXAMPLES / "microphone.py")
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = scripts.loaded("examples/microphone.py")
     other = tone_bundle.make(tmp_path / "other", {"again": 1_000})
 
     example.listen([Detector.load(bundle), Detector.load(other)], np.split(audio.to_int16(sound()), 50))

@@ -1,6 +1,5 @@
 """The listener's benchmark: chunks of any size give the same detections in flat memory, and each process measures itself."""
 
-import importlib.util
 import json
 import os
 import sys
@@ -9,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import tone_bundle
+from tests import scripts, tone_bundle
 from wakesmith import audio
 from wakesmith.runtime import Detector
 
 pytest.importorskip("onnx", reason="the extra `train` is not installed")
-FILE = Path(__file__).parents[1] / "benchmarks" / "listener.py"
-SPEC = importlib.util.spec_from_file_location("listener_benchmark", FILE)
-listener = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(listener)
+listener = scripts.loaded("benchmarks/listener.py")
 HOURS = float(os.environ.get("WAKESMITH_LONG_H", "0.5"))
 """10 for the whole of it."""
 

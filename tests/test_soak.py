@@ -1,23 +1,16 @@
 """The soak of the Wyoming server: every detection arrives, a lost one is noticed, and memory stays flat."""
 
-import importlib.util
 import json
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests import tone_bundle
+from tests import scripts, tone_bundle
 from wakesmith import audio
 
 pytest.importorskip("wyoming", reason="the extra `serve` is not installed")
 pytest.importorskip("onnx", reason="the extra `train` is not installed")
-FILE = Path(__file__).parents[1] / "benchmarks" / "soak.py"
-SPEC = importlib.util.spec_from_file_location("soak", FILE)
-soak = importlib.util.module_from_spec(SPEC)
-sys.modules["soak"] = soak  # where its dataclass looks for it
-SPEC.loader.exec_module(soak)
+soak = scripts.loaded("benchmarks/soak.py")
 
 
 @pytest.mark.parametrize(("clients", "hours"), [(3, 1 / 60), pytest.param(20, 0.1, marks=pytest.mark.slow)])

@@ -1,6 +1,5 @@
 """What comes with us: licences are listed, no dependency is asked for twice, and nothing calls home."""
 
-import importlib.util
 import json
 import os
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import tone_bundle
+from tests import scripts, tone_bundle
 from wakesmith import audio
 
 ROOT = Path(__file__).parent.parent
@@ -27,10 +26,7 @@ socket.socket.connect = socket.socket.connect_ex = refused
 
 @pytest.fixture(scope="module")
 def licences():
-    spec = importlib.util.spec_from_file_location("licences", ROOT / "benchmarks" / "licences.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.loaded("benchmarks/licences.py")
 
 
 def test_the_page_lists_the_licence_of_every_package(licences):
