@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from wakesmith import text
 from wakesmith.rng import rng
 from wakesmith.voices import _confusions, _espeak, _near_misses, _texts
 
@@ -32,7 +33,7 @@ def test_no_near_miss_is_the_phrase_to_any_speaker_of_the_language(phrase, langu
         said = [merged.get(sound, sound) for sound in _near_misses._flat(told(utterance, language))]
 
         assert not _near_misses.holds(said, target), utterance
-        assert not _texts.holds(utterance.text, [phrase])
+        assert not text.holds(utterance.text, [phrase])
 
 
 @pytest.mark.parametrize("phrase", PHRASES)

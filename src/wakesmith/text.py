@@ -31,6 +31,16 @@ def words(text: str) -> list[str]:
     return [word for word in found if word]
 
 
+def holds(text: str, phrases: list[str]) -> bool:
+    """Whether any of the phrases occurs, in whole words."""
+    return any(letters(phrase) in letters(text) for phrase in phrases)
+
+
+def letters(text: str) -> str:
+    """Words in small letters with one space around each, so that whole words are found: ` hey nova `."""
+    return " " + " ".join(words(text)) + " "
+
+
 def printable(text: str) -> str:
     """For a terminal or a file: what would move the cursor, turn the direction of writing or break UTF-8 is told by its number.
 

@@ -28,7 +28,7 @@ from wakesmith.progress import say, track
 from wakesmith.rng import rng
 from wakesmith.run import write_json, write_text
 from wakesmith.steps import _leakage
-from wakesmith.voices._texts import holds
+from wakesmith.text import holds
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe

@@ -23,6 +23,7 @@ from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.data.records import Recording, load_jsonl, save_jsonl
 from wakesmith.errors import ConfigError
 from wakesmith.rng import rng
+from wakesmith.text import holds
 from wakesmith.voices import _texts
 from wakesmith.voices._base import Shares, Utterance, Voice, check_letters
 from wakesmith.voices._near_misses import almost, n_syllables, near_misses
@@ -155,7 +156,7 @@ def _near_misses_of(
     for number, phrase in enumerate(phrases):
         n_own = n * (number + 1) // len(phrases) - n * number // len(phrases)
         for utterance in near_misses(phrase, language, n_own, words, chance, phonemes) if n_own else []:
-            if not _texts.holds(utterance.text, [other for other in phrases if other != phrase]):
+            if not holds(utterance.text, [other for other in phrases if other != phrase]):
                 yield utterance
 
 
@@ -182,7 +183,7 @@ def other_speech(
         text = str(sentences[chance.integers(len(sentences))])
         if chance.random() < WORDS_SHARE:
             picked = " ".join(words[i] for i in chance.integers(len(words), size=chance.integers(1, MOST_WORDS + 1)))
-            text = text if _texts.holds(picked, kept_out) else picked
+            text = text if holds(picked, kept_out) else picked
         yield text
 
 

@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from wakesmith.text import letters
 from wakesmith.voices import _confusions, _espeak, _texts
 from wakesmith.voices._base import Utterance
 from wakesmith.voices._confusions import REDUCED, Sounds
-from wakesmith.voices._texts import letters
 
 Word = list[str]  # the sounds of a word, each with its stress mark
 

@@ -17,20 +17,10 @@ def words(language: str, path: str) -> list[str]:
 
 def sentences(language: str, path: str, phrases: list[str]) -> list[str]:
     """Everyday sentences in which no phrase occurs."""
-    found = [line for line in _lines("sentences", language, path) if not holds(line, phrases)]
+    found = [line for line in _lines("sentences", language, path) if not texts.holds(line, phrases)]
     if not found:
         raise ConfigError(f"speak.sentences: every sentence holds {' or '.join(phrases)}. Name a file with other sentences.")
     return found
-
-
-def holds(text: str, phrases: list[str]) -> bool:
-    """Whether any of the phrases occurs, in whole words."""
-    return any(letters(phrase) in letters(text) for phrase in phrases)
-
-
-def letters(text: str) -> str:
-    """Words in small letters with one space around each, so that whole words are found: ` hey nova `."""
-    return " " + " ".join(texts.words(text)) + " "
 
 
 def base(language: str) -> str:
