@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
@@ -33,9 +33,15 @@ def hear(folder: Path, streams: Iterable[Any], split: str, phrase: int = 0, plac
     scores.mkdir(parents=True, exist_ok=True)
     heard = Heard(split)
     # Forked: the many short calls of a test would wait longer for new processes than for their scores.
-    with tempfile.TemporaryDirectory(dir=scores) as waits, pool.workers(0, _start, (place,), fork=True) as processes:
-        for scored in track(_scored(processes, streams, scores, Path(waits), sha256, phrase), f"{split} streams"):
-            heard.add(*scored)
+    waits = scores / "waiting"
+    shutil.rmtree(waits, ignore_errors=True)  # of a run that was killed
+    waits.mkdir()
+    try:
+        with pool.workers(0, _start, (place,), fork=True) as processes:
+            for scored in track(_scored(processes, streams, scores, waits, sha256, phrase), f"{split} streams"):
+                heard.add(*scored)
+    finally:
+        shutil.rmtree(waits)
     return heard
 
 
