@@ -53,7 +53,7 @@ class Config(VoiceSettings):
     g2p: Literal["espeak", "hibari"] = "espeak"
     """What turns English text into phonemes: espeakng-loader, or hibari-tts (no GPL part). Near misses always need espeak."""
     speed: Annotated[list[float], span(0.3, 3)] = [0.85, 1.6]
-    """Slowest and fastest speech; 1 is the model's own pace. People say a wake word at 1.0 to 1.3 of it on the median."""
+    """Slowest and fastest speech; 1 is the model's own pace, and people say a wake word faster."""
 
     @model_validator(mode="after")
     def _one_choice(self) -> Config:
