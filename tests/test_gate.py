@@ -17,8 +17,8 @@ from wakesmith.steps import _check, _recipe, forge, teach
 from wakesmith.teachers import _card, _gate
 
 torch.set_num_threads(1)
-GOOD = {"accuracy": 0.9, "majority_accuracy": 0.6, "balanced_accuracy": 0.8, "chance_accuracy": 0.25, "wake_auc": 0.99}
-GOOD |= {"ece": 0.02, "frr": 0.1, "nll": 0.3, "fa_per_hour": 0.5}
+GOOD = {"accuracy": 0.6, "prior_accuracy": 0.9, "majority_accuracy": 0.6, "balanced_accuracy": 0.8, "chance_accuracy": 0.25}
+GOOD |= {"wake_auc": 0.99, "ece": 0.02, "frr": 0.1, "nll": 0.3, "fa_per_hour": 0.5}
 ALIKE = {"heard_twice": 0.0, "live_against_stored": 0.0, "ece_by_chance": 0.05}
 LIMITS = _gate.Limits("error", min_wake_auc=0.9, max_ece=0.1)
 
@@ -137,7 +137,7 @@ def test_an_encoder_that_is_not_the_one_heard_is_refused(taught, whisper, tmp_pa
 @pytest.mark.parametrize(
     ("figure", "value", "told"),
     [
-        ("accuracy", 0.6, "majority class"),
+        ("prior_accuracy", 0.6, "majority class"),
         ("balanced_accuracy", 0.25, "chance"),
         ("wake_auc", 0.89, "AUC"),
         ("ece", 0.11, "calibration error"),
@@ -150,6 +150,10 @@ def test_each_figure_closes_the_gate_alone(figure, value, told):
     (reason,) = _gate.verdict(LIMITS, {**GOOD, figure: value}, ALIKE)["reasons"]
 
     assert told in reason
+
+
+def test_right_more_often_than_the_majority_class_is_enough_without_its_knowledge_too():
+    assert _gate.verdict(LIMITS, {**GOOD, "accuracy": 0.7, "prior_accuracy": 0.5}, ALIKE)["passed"]
 
 
 def test_few_clips_may_be_as_far_from_calibrated_as_chance_makes_them():

@@ -227,6 +227,27 @@ def test_answers_agree_with_other_ways_to_count():
     assert found["n_clips"] == 400
 
 
+def test_the_shares_of_the_classes_are_told_to_who_learned_them_all_alike():
+    chance = np.random.default_rng(0)
+    labels = (chance.random(20_000) < 0.95).astype(int)  # class 1 is 19 times as common as class 0
+    seen = chance.normal(2.0 * labels, 1.0)
+    alike = np.stack([np.zeros_like(seen), 2 * seen - 2], axis=1)  # log-likelihood ratio of the two normals
+
+    found = metrics.answers(alike, labels, hours_per_clip=0.01)
+
+    assert found["accuracy"] < found["majority_accuracy"] < found["prior_accuracy"]
+    best = (2 * seen - 2 + np.log((labels == 1).mean() / (labels == 0).mean()) > 0) == labels
+    assert found["prior_accuracy"] == pytest.approx(best.mean())
+
+
+def test_one_answer_for_all_is_no_better_than_the_majority_class_that_it_is():
+    labels = np.array([1] * 90 + [0] * 10)
+
+    found = metrics.answers(np.tile([3.0, 0.0], (100, 1)), labels, hours_per_clip=0.01)
+
+    assert (found["accuracy"], found["prior_accuracy"], found["majority_accuracy"]) == (0.1, 0.1, 0.9)
+
+
 def test_with_few_hours_no_false_accept_is_allowed():
     logits, labels = told_apart()
 

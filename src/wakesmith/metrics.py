@@ -189,6 +189,8 @@ def answers(
     share of a phrase's clips that are missed at the lowest threshold on its probability that lets through at most `fa_per_hour`
     of the other clips; `fa_hours` is how long those are, and with few of them the rate is a bound: not one may pass. Clips of
     the class `near_miss` are no part of either: made to sound like the phrase, they come far denser than in any room.
+    `prior_accuracy` is the accuracy of answers that were learned with all classes alike and are then told how often each comes,
+    which the majority class is told too (Saerens et al., Neural Computation 14, 2002, equation 2.4).
     """
     assert logits.shape[:1] == labels.shape, (logits.shape, labels.shape)
     assert (labels >= 0).all(), "clips without a label cannot be counted"
@@ -202,11 +204,14 @@ def answers(
         raise DataError(
             "dev: holds no clip of a wake phrase, or nothing else. Give more speakers or other sources, then `prepare`."
         )
+    with np.errstate(divide="ignore"):
+        told_shares = logits.astype(np.float64) + np.log(counts / len(labels))
     far = [(probabilities[labels == k, k], probabilities[(labels != k) & (labels != near_miss), k]) for k in range(n_phrases)]
     misses = [frr(own, threshold_at(other, len(other) * hours_per_clip, fa_per_hour, 0.0)[0]) for own, other in far if len(own)]
     return {
         "accuracy": float(right.mean()),
         "balanced_accuracy": float(np.mean([right[labels == label].mean() for label in np.unique(labels)])),
+        "prior_accuracy": float((told_shares.argmax(axis=1) == labels).mean()),
         "majority_accuracy": float(counts.max() / len(labels)),
         "chance_accuracy": float(1 / (counts > 0).sum()),
         "wake_auc": float(np.mean([auc(own, other) for own, other in told])),

@@ -74,9 +74,10 @@ def verdict(
 
 
 def _hears_nothing(min_wake_auc: float, max_ece: float, dev: dict[str, float]) -> list[str]:
+    accuracy = max(dev["accuracy"], dev["prior_accuracy"])  # heads learn with all classes alike; the majority knows better
     tests = {
-        f"accuracy {dev['accuracy']:.3f} does not beat the majority class ({dev['majority_accuracy']:.3f})."
-        : dev["accuracy"] > dev["majority_accuracy"],
+        f"accuracy {accuracy:.3f} does not beat the majority class ({dev['majority_accuracy']:.3f})."
+        : accuracy > dev["majority_accuracy"],
         f"balanced accuracy {dev['balanced_accuracy']:.3f} does not beat chance ({dev['chance_accuracy']:.3f})."
         : dev["balanced_accuracy"] > dev["chance_accuracy"],
         f"AUC of the wake phrase {dev['wake_auc']:.3f} is under {min_wake_auc:.3f}."
