@@ -80,6 +80,30 @@ def test_the_teacher_changes_the_gradients_through_the_real_loader(tmp_path):
     assert not torch.allclose(taught, other)
 
 
+def test_gradients_of_everything_learned_are_cut_to_their_norm_and_forgotten_after_a_step(tmp_path):
+    one = trainer(tmp_path, targets())
+    gradients(one)
+    assert {id(p) for p in one.learner.learned} == {id(p) for p in one.model.parameters()}
+    one.args.max_grad_norm = 1e-3
+
+    before = one._clip_grad_norm(one.model)
+
+    after = torch.cat([p.grad.flatten() for p in one.model.parameters() if p.grad is not None]).norm()
+    assert before > 1e-3
+    assert float(after) == pytest.approx(1e-3, rel=1e-3)
+    one.model.zero_grad()
+    assert all(p.grad is None for p in one.model.parameters())
+
+
+def test_steps_are_torch_s_own_optimizer_s(tmp_path):
+    one = trainer(tmp_path, targets())
+
+    one.train()
+
+    assert type(one.optimizer) is torch.optim.AdamW
+    assert one.lr_scheduler.optimizer is one.optimizer
+
+
 def test_alpha_zero_equals_plain_training(tmp_path):
     plain = gradients(trainer(tmp_path, None, losses=[("cross_entropy", {})], kind=Trainer))
     taught = gradients(trainer(tmp_path, targets(), losses=[("cross_entropy", {}), ("kd", {"alpha": 0.0})]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from torch import Tensor, nn
 
 from wakesmith.losses._base import Loss
@@ -20,6 +22,18 @@ class Learner(nn.Module):
 
     def parts(self) -> list[Loss]:
         return [part for part in self.losses if isinstance(part, Loss)]
+
+    @cached_property
+    def learned(self) -> list[nn.Parameter]:
+        """What is optimised, found once: walking the modules for it takes as long as clipping its gradient."""
+        return list(self.parameters())
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for parameter in self.learned:
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad.zero_()
 
     def forward(self, features: Tensor, chances: Tensor | None = None) -> dict[str, Tensor]:
         if self.training and self.perturb is not None and chances is not None:

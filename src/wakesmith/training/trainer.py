@@ -131,6 +131,16 @@ class Trainer(transformers.Trainer):
         total *= self.args.world_size
         return total
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """On torch's own optimizer: accelerate's wrapper looks for a package on the disk at every step."""
+        if self.accelerator.scaler is None:
+            self.optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def _clip_grad_norm(self, model: nn.Module) -> Tensor:
+        self.accelerator.unscale_gradients()
+        return nn.utils.clip_grad_norm_(self.learner.learned, self.args.max_grad_norm)
+
     def begin(self, inputs: Batch) -> None:
         """Count the rows that each kind of loss is a mean over, in the whole batch and in all processes."""
         self.counts = {"labelled": max(1.0, self.everywhere((inputs["labels"] >= 0).sum()))}
