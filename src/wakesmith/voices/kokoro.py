@@ -18,7 +18,7 @@ from wakesmith.audio import Samples
 from wakesmith.config import span
 from wakesmith.errors import ConfigError
 from wakesmith.rng import rng as named_rng
-from wakesmith.voices import _kokoro_sounds, _texts
+from wakesmith.voices import _accents, _kokoro_sounds, _texts
 from wakesmith.voices._base import Utterance, VoiceSettings, finished, need
 
 RATE_HZ = 24_000
@@ -48,6 +48,8 @@ class Config(VoiceSettings):
     """Style names such as af_heart; empty: all of the language."""
     accents: bool = False
     """Styles of every other language too, which speak this one with an accent."""
+    accent_share: float = Field(default=0.5, ge=0, le=1)
+    """Of what those say in English: how much has another language's sounds too, not its melody alone."""
     mixes: int = Field(default=60, ge=0)
     """Further speakers, each a mixture of two styles."""
     g2p: Literal["espeak", "hibari"] = "espeak"
@@ -86,7 +88,10 @@ class Kokoro:
         return list(dict.fromkeys(found))
 
     def say(self, utterance: Utterance, speaker: str, rng: np.random.Generator) -> Samples:
-        ids = [self.vocab[sound] for sound in self._sounds(utterance, speaker) if sound in self.vocab]
+        sounds = self._sounds(utterance, speaker)
+        if self._is_foreign(speaker) and rng.random() < self.config.accent_share:
+            sounds = _accents.accented(sounds, "" if utterance.phonemes else utterance.text, rng)
+        ids = [self.vocab[sound] for sound in sounds if sound in self.vocab]
         style = self._style(speaker, len(ids))
         speed = np.exp(rng.uniform(*np.log(self.config.speed))).astype(np.float32)
         names = [found.name for found in self.session.get_inputs()]
@@ -127,6 +132,10 @@ class Kokoro:
             return str(self._hibari[british](utterance.text))
         language = ("en-gb" if british else "en-us") if self.language.startswith("en") else self.language
         return _kokoro_sounds.from_espeak(utterance, language)
+
+    def _is_foreign(self, speaker: str) -> bool:
+        """Whether English is said by a style, or a mixture with one, that was made for another language."""
+        return _texts.base(self.language) == "en" and any(name[0] not in FIRST_LETTERS["en"] for name in speaker.split("+"))
 
     def _style(self, speaker: str, n_tokens: int) -> npt.NDArray[np.float32]:
         """(1, 256): the row of a style for a text of n tokens, or the weighted mean of two."""
