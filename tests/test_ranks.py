@@ -84,3 +84,13 @@ def test_both_runs_are_whole(both, taught):
     recipe, _ = taught
 
     assert all(Run(folder).is_whole(step, _recipe.fingerprint(recipe, step)) for folder in both for step in ("label", "train"))
+
+
+def test_the_benchmark_prints_what_a_second_process_gives():
+    script = Path(__file__).parents[1] / "benchmarks" / "ranks.py"
+    command = [sys.executable, str(script), "--clips", "64", "--steps", "6", "--turns", "1", "--student", "9k"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[:2]] == ["label", "train"]
+    assert "the same to the byte" in done.stdout

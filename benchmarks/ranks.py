@@ -1,0 +1,104 @@
+"""Labelling and training by two processes beside one: throughput, and whether the result is the same.
+
+    python benchmarks/ranks.py [--clips 512] [--steps 300] [--turns 2]
+
+Generated sound, a Whisper encoder of tiny's size with random weights, one thread a process; the two ways take turns, and of each
+the fastest turn counts. Labelling is timed as a whole command without what one that finds everything done takes; training
+tells its own rows a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from distillation_cost import N_VIEWS, STUDENTS, made_run, random_whisper
+from safetensors.numpy import load_file
+
+from wakesmith.progress import mute
+from wakesmith.run import Run
+from wakesmith.steps import _recipe, forge
+
+RANKS = (1, 2)
+
+
+def made(place: Path, n_clips: int, student: str, n_steps: int) -> Path:
+    """A run folder up to `teach`."""
+    folder = place / "run"
+    made_run(folder, n_clips)
+    values: dict[str, Any] = {
+        "phrase": "generated", "teacher": random_whisper(place / "whisper"), "views": {"n_views": N_VIEWS},
+        "teach": {"gate": "off", "epochs": 2}, "student": STUDENTS[student],
+        "train": {"steps": n_steps, "evaluations": 1, "batch": 64},
+    }  # fmt: skip
+    recipe = _recipe.load(values)
+    (folder / "config.yaml").touch()  # makes it a run
+    for step in ("prepare", "views"):
+        Run(folder).finish(step, _recipe.fingerprint(recipe, step), 0.0)
+    forge.one(recipe, folder, "teach")
+    return folder
+
+
+def took_s(step: str, folder: Path, n_ranks: int) -> float:
+    """A step by so many processes, start included."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n_ranks), "--standalone"]
+    started = time.perf_counter()
+    done = subprocess.run(
+        [*command, "-m", "wakesmith.cli", step, str(folder)], env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"{step} by {n_ranks} processes failed:\n{done.stderr[-3000:]}")
+    return time.perf_counter() - started
+
+
+def measured(whole: Path, folder: Path, n_ranks: int, n_views: int) -> dict[str, float]:
+    """Views labelled and rows trained a second, in a fresh copy of the run."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    first, again = (took_s("label", folder, n_ranks) for _ in range(2))
+    took_s("train", folder, n_ranks)
+    rows = json.loads((folder / "train" / "card.json").read_text(encoding="utf-8"))["samples_per_s"]
+    return {"label": n_views / (first - again), "train": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=512, help="half of them are for training")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--turns", type=int, default=2, help="of each way; the fastest counts")
+    parser.add_argument("--student", choices=sorted(STUDENTS), default="1.5M")
+    chosen = parser.parse_args()
+    mute()
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        whole = made(place, chosen.clips, chosen.student, chosen.steps)
+        best: dict[int, dict[str, float]] = {}
+        for _ in range(chosen.turns):
+            for n_ranks in RANKS:
+                found = measured(whole, place / str(n_ranks), n_ranks, chosen.clips * N_VIEWS)
+                best[n_ranks] = {key: max(value, best.get(n_ranks, {}).get(key, 0.0)) for key, value in found.items()}
+        one, two = (best[n_ranks] for n_ranks in RANKS)
+        for key, unit in (("label", "views/s"), ("train", "rows/s")):
+            print(f"{key}: {one[key]:.1f} {unit} by one process, {two[key]:.1f} by two: {two[key] / one[key]:.2f} times")
+        alike = True
+        for store in ("logits.npy", "embedding.npy"):
+            first, second = (np.load(place / str(n) / "label" / store) for n in RANKS)
+            alike &= np.array_equal(first, second)
+        print(f"the answers are {'the same to the byte' if alike else 'NOT the same'}")
+        weights = [load_file(place / str(n) / "train" / "model.safetensors") for n in RANKS]
+        apart = max(float(np.abs(value - weights[1][key]).max()) for key, value in weights[0].items())
+        print(f"weights differ by {apart:.1e} at the most after {chosen.steps} steps of the {chosen.student} student")
+
+
+if __name__ == "__main__":
+    main()
