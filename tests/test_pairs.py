@@ -16,7 +16,7 @@ import torch
 from tests import tflite_parts as parts
 from wakesmith import config, registry
 from wakesmith.data.clips import CLIP_SAMPLES
-from wakesmith.errors import BundleError, WakesmithError
+from wakesmith.errors import WakesmithError
 from wakesmith.exporters import onnx as plain
 from wakesmith.exporters import onnx_int8, openwakeword, tflite
 from wakesmith.exporters._listener import Listener
@@ -37,7 +37,7 @@ ALLOWED = {"onnx": 1e-4, "onnx_int8": 0.1, "tflite": 0.08, "esphome": 0.08, "ope
 
 
 def claims() -> list[tuple[str, str, str, str]]:
-    """(student, front-end, exporter, first word: yes, no, or not where the weights decide) of every cell of the table."""
+    """(student, front-end, exporter, first word: yes or no) of every cell of the table."""
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in DOC.read_text(encoding="utf-8").splitlines()]
     head = next(i for i, row in enumerate(rows) if row[:2] == ["student", "front-end"])
     exporters, found = [re.sub("`", "", cell) for cell in rows[head][2:]], []
@@ -148,16 +148,6 @@ def test_a_pair_that_is_not_claimed_is_refused_before_training(student: str, fro
         _targets.check(recipe(student, front_end, exporter))
 
     print(f"\n| {student} | {front_end} | {exporter} | refused: {told.value}")
-
-
-@pytest.mark.parametrize(("student", "front_end", "exporter"), [claim[:3] for claim in claims() if claim[3] == "not"])
-def test_a_file_that_strays_or_is_no_smaller_is_not_written(student: str, front_end: str, exporter: str, tmp_path: Path):
-    made, part = listener(student, front_end), registry.build("exporters", config.part("exporters", exporter))
-
-    with pytest.raises(BundleError, match=r"1 of 100 scores differs from the student's|bytes of int8, .* of float"):
-        part.export(made, tmp_path / part.file_name, calibration(made))
-
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_table_has_every_student_and_exporter():

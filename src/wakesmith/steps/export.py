@@ -43,7 +43,7 @@ class Settings(config.Settings):
     targets: list[config.Exporter] = Field(default_factory=lambda: [config.part("exporters", MAIN)])
     """Files that the run makes. RUN/bundle is the one of `onnx`, made in any case; RUN/bundles/NAME holds each other."""
     calibration_s: float = Field(default=240.0, ge=60.0, le=3600.0)
-    """Sound of train that a target's numbers are quantised by, where it needs any."""
+    """Sound of train that a target's numbers are quantised and checked by, where it needs any."""
 
     @field_validator("targets")
     @classmethod
