@@ -29,7 +29,6 @@ from wakesmith.errors import WakesmithError
 from wakesmith.losses._base import Answers, Loss, Moment, chosen
 from wakesmith.progress import say, track
 from wakesmith.students._norm import GROUP_ROWS, defer, fold
-from wakesmith.training.ahead import Ahead
 from wakesmith.training.average import Average
 from wakesmith.training.checkpoints import WHOLE
 from wakesmith.training.dataset import as_it_is
@@ -56,7 +55,6 @@ class Trainer(transformers.Trainer):
         self.facts: dict[str, float] = {}  # of the step that is logged next
         self.n_batches, self.waited_s, self.other_s, self.since = 0, 0.0, 0.0, time.perf_counter()
         self.all_rows, self.all_s = 0, 0.0
-        self.ahead = Ahead()
         collator: Any = as_it_is
         super().__init__(
             learner, args, train_dataset=train, eval_dataset=dev, compute_metrics=dev_metrics, data_collator=collator
@@ -95,7 +93,7 @@ class Trainer(transformers.Trainer):
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
         started = time.perf_counter()
-        found = [batch for _ in range(num_batches) if (batch := self.ahead.take(epoch_iterator)) is not None]
+        found = list(itertools.islice(epoch_iterator, num_batches))
         self.waited_s += time.perf_counter() - started
         return found, None
 
