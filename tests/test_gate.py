@@ -254,6 +254,9 @@ def test_check_of_a_teacher_that_was_kept_out_shows_why(whisper, tmp_path):  # n
 
     assert report["gate"]["passed"] is False
     assert "does not beat the majority class" in _check.table(report)
+    assert "told shares" in _check.table(report)
+    majority = report["rows"]["majority class"]
+    assert majority["prior_accuracy"] == majority["accuracy"] == report["rows"]["teacher: whisper"]["majority_accuracy"]
 
 
 @pytest.mark.slow

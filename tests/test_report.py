@@ -404,6 +404,16 @@ def test_teacher_and_student_stand_side_by_side_in_page_and_terminal():
         assert "25.1 % at 0.5 false accepts/h" in text
 
 
+def test_accuracy_with_the_shares_of_the_classes_is_told_where_both_have_it():
+    told = "accuracy, told how often each class comes"
+    both = compared(measures(prior_accuracy=0.956), measures(prior_accuracy=0.943))
+
+    for text in (report.table(both), seen(both)):
+        for figure in (told, "95.6 %", "94.3 %"):
+            assert figure in text
+    assert told not in report.table(compared(measures(), measures(prior_accuracy=0.943)))
+
+
 def test_what_stands_side_by_side_is_not_told_again_of_the_teacher():
     assert seen(compared(measures(), measures())).count("0.9876") == 2
     assert "tells the phrase apart (AUC)" not in seen(compared(measures(), measures()))

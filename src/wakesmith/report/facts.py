@@ -143,7 +143,8 @@ def teacher_rows(card: dict[str, Any]) -> list[Row]:
     return rows + [
         [label, f"{dev[key]:.4g}"]
         for key, label in (
-            ("accuracy", "right, on clips of dev"), ("majority_accuracy", "the largest class alone"),
+            ("accuracy", "right, on clips of dev"), ("prior_accuracy", "the same, told how often each class comes"),
+            ("majority_accuracy", "the largest class alone"),
             ("wake_auc", "tells the phrase apart (AUC)"), ("frr", "misses clips of the phrase"), ("ece", "calibration error"),
             ("n_clips", "clips of dev"),
         ) if key in dev
@@ -233,6 +234,7 @@ def percent(share: float) -> str:
 
 _MEASURES: list[tuple[str, str, Callable[[float], str]]] = [
     ("accuracy", "accuracy", percent),
+    ("accuracy, told how often each class comes", "prior_accuracy", percent),
     ("balanced accuracy", "balanced_accuracy", percent),
     ("always the commonest class", "majority_accuracy", percent),
     ("wake phrase against all else (AUC)", "wake_auc", "{:.4f}".format),
@@ -247,7 +249,8 @@ def side_by_side(report: dict[str, Any]) -> list[Row]:
     if not teacher or "dev" not in teacher or "dev" not in student:
         return []
     sides = [teacher["dev"], student["dev"]]
-    measured = [[label, *(shown(side[key]) for side in sides)] for label, key, shown in _MEASURES]
+    known = [measure for measure in _MEASURES if all(measure[1] in side for side in sides)]  # earlier runs measured less
+    measured = [[label, *(shown(side[key]) for side in sides)] for label, key, shown in known]
     return [
         ["dev views, clip by clip (not test)", f"teacher: {teacher_name(teacher)}", f"student: {student['name']}"],
         *measured, ["missed (FRR)", *map(_miss_text, sides)], ["clips", *(f"{side['n_clips']:.0f}" for side in sides)],

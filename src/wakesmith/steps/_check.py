@@ -14,7 +14,7 @@ from wakesmith.tables import Look, aligned
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
 
-COLUMNS = ("accuracy", "balanced_accuracy", "wake_auc", "frr", "ece")
+COLUMNS = ("accuracy", "prior_accuracy", "balanced_accuracy", "wake_auc", "frr", "ece")
 
 
 def run(recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -48,7 +48,8 @@ def _run(recipe: Recipe, folder: Path) -> dict[str, Any]:
 def _report(name: str, gate: dict[str, Any], members: dict[str, dict[str, float]], plain: dict[str, float]) -> dict[str, Any]:
     dev = gate.pop("dev")
     # One answer for all clips: no threshold parts them, so the phrase is missed; there is no confidence to calibrate.
-    majority = {"accuracy": dev["majority_accuracy"], "balanced_accuracy": dev["chance_accuracy"], "wake_auc": 0.5, "frr": 1.0}
+    right = dict.fromkeys(("accuracy", "prior_accuracy"), dev["majority_accuracy"])
+    majority = {**right, "balanced_accuracy": dev["chance_accuracy"], "wake_auc": 0.5, "frr": 1.0}
     rows = {f"teacher: {name}": dev, **members, "student without teacher": plain, "majority class": majority}
     return {"teacher": name, "gate": gate, "rows": rows}
 
@@ -57,7 +58,7 @@ def table(report: dict[str, Any], look: Look = aligned) -> str:
     """For a terminal."""
     dev = next(iter(report["rows"].values()))
     bound = " (bound)" if dev["fa_hours"] * dev["fa_per_hour"] < 1 else ""
-    head = ["on dev", "accuracy", "balanced", "wake AUC", f"FRR at {dev['fa_per_hour']:g} FA/h{bound}", "ECE"]
+    head = ["on dev", "accuracy", "told shares", "balanced", "wake AUC", f"FRR at {dev['fa_per_hour']:g} FA/h{bound}", "ECE"]
     lines = [head, *([name, *(_shown(row.get(key)) for key in COLUMNS)] for name, row in report["rows"].items())]
     return "\n".join([*look(lines), "", *_told(report["gate"])])
 
