@@ -1,7 +1,7 @@
 """English as those say it who grew up with another language: sounds that theirs lacks become its nearest, vowels stay full.
 
-Works on the alphabet of Kokoro and hibari, where every sound is one letter. What becomes of what is after Swan and Smith,
-Learner English (2nd ed., Cambridge 2001), the chapter of each language; only what keeps a word itself is taken over.
+Works on the alphabet of Kokoro and hibari, where every sound is one letter. The tables are coarse, by hand, of substitutions that
+are commonly described; they were measured by what a detector then hears of real people (docs/log.md), not against a phonetician.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ ACCENTS: dict[str, dict[str, str]] = {
 """Mother tongue -> what each sound of English becomes; the last is careful speech, by natives too."""
 VOWELS = "aeiouæɑɐɒɔəɛɜɪʊʌᵊᵻAIOQWY"
 REDUCED = "əᵊ"
-FULL = {"a": "a", "e": "e", "i": "i", "o": "o", "u": "u", "y": "i"}
 
 
 def accented(sounds: str, text: str, chance: np.random.Generator) -> str:
@@ -49,11 +48,10 @@ def _full(word: str, letters: str, chance: np.random.Generator) -> str:
 
     Half of the time each of them has a stress of its own, as where all syllables are equally long, or who speaks takes care.
     """
-    written = [group[0] for group in re.findall(r"[aeiouy]+", letters)]
+    written = [group[0].replace("y", "i") for group in re.findall(r"[aeiouy]+", letters)]
     places = [at for at, sound in enumerate(word) if sound in VOWELS]
     found, mark = list(word), "ˌ" if chance.random() < 0.5 else ""
     for number, at in enumerate(places):
         if found[at] in REDUCED:
-            letter = written[number] if len(written) == len(places) else "aeo"[chance.integers(3)]
-            found[at] = mark + FULL[letter]
+            found[at] = mark + (written[number] if len(written) == len(places) else "aeo"[chance.integers(3)])
     return "".join(found)
