@@ -21,14 +21,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers.integrations.integration_utils import TensorBoardCallback
-from transformers.trainer_callback import PrinterCallback, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 
 from wakesmith import memory
 from wakesmith.data.sampling import BalancedSampler
 from wakesmith.errors import WakesmithError
 from wakesmith.losses._base import Answers, Loss, Moment, chosen
-from wakesmith.progress import say, track
+from wakesmith.progress import say
 from wakesmith.students._norm import GROUP_ROWS, defer, fold
+from wakesmith.training.after_step import AfterStep
 from wakesmith.training.average import Average
 from wakesmith.training.checkpoints import WHOLE
 from wakesmith.training.dataset import as_it_is
@@ -64,7 +65,7 @@ class Trainer(transformers.Trainer):
         if self.is_world_process_zero():
             writer = SummaryWriter(str(metrics_path.parent / "tensorboard"))  # type: ignore[no-untyped-call]
             self.add_callback(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
-        self.add_callback(_AfterStep(self))
+        self.add_callback(AfterStep(self))
 
     @property
     def moment(self) -> Moment:
@@ -267,29 +268,6 @@ class Trainer(transformers.Trainer):
 
     def take_counted(self, counted: dict[str, Any]) -> None:
         """Go on from what `counted` gave."""
-
-
-class _AfterStep(TrainerCallback):
-    """Tells the order its epoch, averages the weights and moves the progress bar."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        left = state.max_steps - state.global_step
-        self.bar = track(range(left), "train", total=state.max_steps, done=state.global_step)
-        next(self.bar, None)
-        self.trainer.average.hold()  # wrapping the model for several processes has put other tensors in
-        self.trainer.since = time.perf_counter()
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        # Among several processes the loader does not pass the epoch on, and each would be as the first.
-        self.trainer.sampler.set_epoch(int((state.epoch or 0) + 1e-6))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.trainer.average.step(state.global_step)
-        control.should_log = control.should_log or state.global_step % int(args.save_steps) == 0
-        next(self.bar, None)
 
 
 def cut(inputs: Batch, most_rows: int) -> list[Batch]:
