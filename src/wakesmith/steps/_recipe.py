@@ -90,6 +90,15 @@ class Recipe(Settings):
                 module.check(loss, self.teacher.name, self.teach.head.content)
         return self
 
+    @model_validator(mode="after")
+    def _has_last_layer(self) -> Recipe:
+        if self.train.last_layer_steps and not getattr(registry.load("students", self.student.name), "HAS_LAST_LAYER", True):
+            raise ValueError(
+                f"train.last_layer_steps: {self.student.name} has more than one layer over its embedding. Leave them together: "
+                "--set train.last_layer_steps=0"
+            )
+        return self
+
     @property
     def phrases(self) -> list[str]:
         return [self.phrase] if isinstance(self.phrase, str) else self.phrase

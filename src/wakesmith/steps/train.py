@@ -60,6 +60,10 @@ class Settings(config.Settings):
     """Widest shift of it, in bands."""
     band_gain: float = Field(default=0.4, ge=0)
     """Widest colouring, in units of the features: other microphones."""
+    last_layer_steps: int = Field(default=0, ge=0)
+    """Of the last layer by itself, after the training, on embeddings that no longer change; 0: it stays as it was trained."""
+    last_layer_dropout: float = Field(default=0.85, ge=0, lt=1)
+    """Share of the embedding that is left out each time while it learns by itself."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Of the running mean of the weights, which is what ships; 0: the last weights."""
     evaluations: int = Field(default=5, ge=1)
@@ -98,7 +102,7 @@ def fit(
     from safetensors.torch import save_file
 
     from wakesmith.steps._material import Material
-    from wakesmith.training import checkpoints
+    from wakesmith.training import checkpoints, last_layer
 
     if (out / "card.json").exists():
         return _tidied(out)
@@ -112,6 +116,8 @@ def fit(
         if ranks.is_first():
             checkpoints.cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
     trainer.go_on(checkpoint)
+    if recipe.train.last_layer_steps:
+        last_layer.refit(trainer, recipe.train.last_layer_steps, recipe.train.last_layer_dropout, _seed(recipe))
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
         learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.average.mean}

@@ -36,6 +36,8 @@ BLOCKS: list[Row] = [
     (96, 5, 576, 96, True, nn.Hardswish, 1),
 ]
 LAST_FACTOR, HIDDEN = 6, 1024
+HAS_LAST_LAYER = False
+"""Two layers lie over its embedding, with an activation between them."""
 
 
 class Config(PartSettings):

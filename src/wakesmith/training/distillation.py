@@ -43,14 +43,18 @@ class DistillationTrainer(Trainer):
         self.dropped: dict[int, int] = {}  # clip number -> how often, in this process
         self.add_callback(_EpochGuard(self))
 
-    def begin(self, inputs: Batch) -> None:
-        super().begin(inputs)
+    def answer(self, inputs: Batch) -> Batch:
         if self.teacher is not None:
             self._ask(inputs)
         elif bool((inputs["teacher_state"] == EMPTY).any()):
             raise TeacherError("train: a view has no teacher answer in the target store. Answer them: wakesmith label RUN")
         finite = inputs["teacher_logits"].isfinite().all(dim=1) & inputs["teacher_embedding"].isfinite().all(dim=1)
         inputs["answered"] = finite & (inputs["teacher_state"] == OK) if "teacher_state" in inputs else finite
+        return inputs
+
+    def begin(self, inputs: Batch) -> None:
+        super().begin(inputs)
+        self.answer(inputs)
         self.counts["answered"] = self.everywhere(inputs["answered"].sum())
 
     @torch.no_grad()

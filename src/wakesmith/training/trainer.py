@@ -140,6 +140,10 @@ class Trainer(transformers.Trainer):
         self.accelerator.unscale_gradients()
         return nn.utils.clip_grad_norm_(self.learner.learned, self.args.max_grad_norm)
 
+    def answer(self, inputs: Batch) -> Batch:
+        """The batch with the teacher's answers, and `answered` (B,) bool, where there is one."""
+        return inputs
+
     def begin(self, inputs: Batch) -> None:
         """Count the rows that each kind of loss is a mean over, in the whole batch and in all processes."""
         self.counts = {"labelled": max(1.0, self.everywhere((inputs["labels"] >= 0).sum()))}

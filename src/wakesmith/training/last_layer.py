@@ -1,0 +1,114 @@
+"""The last layer once more, when the layers below it stand still: with much dropout, on the embeddings of the trained student.
+
+What is trained together leans on what the training's voices alone share: a student's embedding may tell the phrase in a voice
+that is new to it while its own last layer does not. A layer learned afterwards, most of whose inputs are left out each time,
+reads the embedding evenly. After Kirichenko et al. 2022 (arXiv 2204.02937), who learn it on other data; here the rows stay and
+the dropout is new. It takes seconds, and nothing at all where the student listens.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from wakesmith.losses._base import Answers, Loss, Moment, chosen
+from wakesmith.progress import say
+
+if TYPE_CHECKING:
+    from wakesmith.data.sampling import BalancedSampler
+    from wakesmith.training.trainer import Trainer
+
+MOST_ROWS = 32_768
+"""Whose embeddings lie in memory: drawn as the training draws them, each class and part with its share."""
+BATCH = 256
+LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
+
+
+def refit(trainer: Trainer, n_steps: int, dropout: float, seed: int) -> None:
+    """Replace the last layer in the averaged weights, which ship. Losses on logits take part, as at their last step."""
+    heard = _heard(trainer, min(MOST_ROWS, n_steps * BATCH))
+    own = {name: trainer.average.mean[f"head.{name}"] for name in ("weight", "bias")}
+    n_classes, size = own["weight"].shape
+    layer = nn.Linear(size, n_classes, device=own["weight"].device)
+    layer.load_state_dict(own)
+    losses = [part for part in trainer.learner.parts() if part.has_alpha or not part.needs_teacher]
+    before, after = learn(layer, heard, losses, n_steps, dropout, seed)
+    for name, value in layer.state_dict().items():
+        own[name].copy_(value)
+    say(f"train: the last layer once more, {n_steps} steps: loss {before:.3f} -> {after:.3f}")
+
+
+@torch.no_grad()
+def _heard(trainer: Trainer, n_rows: int) -> Answers:
+    """Rows as the training draws and perturbs them. -> embeddings of the averaged student (n, D), labels (n,) and the teacher's
+    logits (n, C), NaN where it has no answer; the student's own logits are not kept."""
+    from wakesmith.training.dataset import as_it_is
+
+    data, collate = cast(Any, trainer.train_dataset), cast(Any, as_it_is)
+    loader: Any = DataLoader(data, BATCH, sampler=trainer.sampler, collate_fn=collate)
+    student, perturb, found = trainer.learner.student, trainer.learner.perturb, []
+    with trainer.average.inside():
+        student.eval()
+        for batch in itertools.islice(_epochs(loader, trainer.sampler), -(-n_rows // BATCH)):
+            batch = trainer.answer({name: value.to(trainer.args.device) for name, value in batch.items()})
+            features = batch["features"] if perturb is None else perturb(batch["features"], batch["chances"])
+            teacher = None
+            if "answered" in batch:
+                teacher = torch.where(batch["answered"][:, None], batch["teacher_logits"].float(), torch.nan)
+            found.append((student(features)[1].float(), batch["labels"], teacher))
+        student.train()
+    embeddings, labels, logits = zip(*found, strict=True)
+    return Answers(torch.empty(0), torch.cat(embeddings), torch.cat(labels), None if logits[0] is None else torch.cat(logits))
+
+
+def _epochs(loader: Any, sampler: BalancedSampler) -> Iterator[Any]:
+    for epoch in itertools.count():
+        sampler.set_epoch(epoch)
+        yield from loader
+
+
+def learn(
+    layer: nn.Linear, heard: Answers, losses: Sequence[Loss], n_steps: int, dropout: float, seed: int
+) -> tuple[float, float]:  # fmt: skip
+    """Train a layer on embeddings (n, D) with labels (n,) and, with a teacher, its logits (n, C).
+
+    -> mean loss of the first and of the last twentieth of the steps.
+    """
+    moment, device = Moment(n_steps, n_steps), heard.embedding.device
+    chance = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(layer.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    told = []
+    for step in range(n_steps):
+        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / n_steps)
+        rows = torch.randint(len(heard.embedding), (BATCH,), generator=chance)
+        kept = torch.rand(BATCH, layer.in_features, generator=chance) >= dropout
+        rows, kept = rows.to(device), kept.to(device)
+        passed = heard.embedding[rows] * kept / (1 - dropout)
+        teacher = None if heard.teacher_logits is None else heard.teacher_logits[rows]
+        loss = _loss(Answers(layer(passed), passed, heard.labels[rows], teacher), losses, moment)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        told.append(float(loss.detach()))
+    some = max(1, n_steps // 20)
+    return sum(told[:some]) / some, sum(told[-some:]) / some
+
+
+def _loss(answers: Answers, losses: Sequence[Loss], moment: Moment) -> Tensor:
+    """(1 - alpha) * hard + alpha * soft, each a mean over its rows, as in the training."""
+    alpha = sum(part.weight(moment) for part in losses if part.has_alpha)
+    total = answers.logits.new_zeros(())
+    for part in losses:
+        rows = answers.labels >= 0
+        if part.has_alpha:
+            assert answers.teacher_logits is not None
+            rows = answers.teacher_logits.isfinite().all(dim=1)
+        if bool(rows.any()):
+            share = part.weight(moment) * (1.0 if part.has_alpha else 1.0 - alpha)
+            total = total + share * part(chosen(answers, rows), moment).mean()
+    return total

@@ -1,0 +1,125 @@
+"""The last layer by itself: what it reads, what it changes, and that it gives up inputs which hold for some rows alone."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from tests.test_training import TEACHER_SIZE, targets, trainer
+from wakesmith import config, registry
+from wakesmith.errors import WakesmithError
+from wakesmith.losses._base import Answers
+from wakesmith.steps import _recipe
+from wakesmith.training import last_layer
+from wakesmith.training.trainer import Trainer
+
+
+def shipped(one):
+    return {name: value.clone() for name, value in one.average.mean.items()}
+
+
+def trained(folder, **options):
+    one = trainer(folder, targets(), **options)
+    one.train()
+    return one
+
+
+def test_only_the_last_layer_changes_and_only_where_it_ships(tmp_path):
+    one = trained(tmp_path)
+    before, own = shipped(one), {name: value.clone() for name, value in one.learner.student.state_dict().items()}
+
+    last_layer.refit(one, 20, 0.85, seed=1)
+
+    changed = {name for name, value in shipped(one).items() if not torch.equal(value, before[name])}
+    assert changed == {"head.weight", "head.bias"}
+    assert all(torch.equal(value, own[name]) for name, value in one.learner.student.state_dict().items())
+    assert one.learner.training
+
+
+def test_the_same_seed_gives_the_same_layer_and_steps_dropout_and_seed_count(tmp_path):
+    one = trained(tmp_path)
+    start = shipped(one)
+
+    def refitted(*given):
+        for name, value in start.items():
+            one.average.mean[name].copy_(value)
+        last_layer.refit(one, *given)
+        return one.average.mean["head.weight"].clone()
+
+    first = refitted(20, 0.85, 1)
+
+    assert torch.equal(refitted(20, 0.85, 1), first)
+    assert not any(torch.equal(refitted(*other), first) for other in ((21, 0.85, 1), (20, 0.5, 1), (20, 0.85, 2)))
+
+
+def test_the_teacher_has_its_part_in_it_and_no_part_in_plain_training(tmp_path):
+    one, other = trained(tmp_path / "one"), trained(tmp_path / "other")
+    answers = targets(seed=4)
+    other.train_dataset.answered = answers
+    plain = trainer(tmp_path / "plain", None, losses=[("cross_entropy", {})], kind=Trainer)
+
+    for each in (one, other, plain):
+        last_layer.refit(each, 50, 0.5, seed=1)
+
+    assert not torch.equal(one.average.mean["head.weight"], other.average.mean["head.weight"])
+    assert all(value.isfinite().all() for value in plain.average.mean.values())
+
+
+def test_a_row_that_is_not_finite_teaches_by_its_label_alone(tmp_path):
+    bad = targets()
+    bad.teacher_logits[3] = np.nan
+    one = trainer(tmp_path, bad)
+
+    heard = last_layer._heard(one, 64)
+    last_layer.refit(one, 30, 0.5, seed=1)
+
+    assert heard.teacher_logits.isnan().any(dim=1).sum() < len(heard.labels)
+    assert heard.teacher_logits.isnan().any()
+    assert one.average.mean["head.weight"].isfinite().all()
+
+
+def test_a_live_teacher_is_asked(tmp_path):
+    class Live:
+        def answer(self, samples):
+            return samples[:, :4], samples[:, :TEACHER_SIZE]
+
+    store = targets()
+    sounds = np.random.default_rng(2).normal(size=(16, 2, 8)).astype(np.float32)
+    store.batch = lambda clips, views: {"samples": sounds[clips, views]}
+    one = trainer(tmp_path, store, teacher=Live())
+
+    heard = last_layer._heard(one, 8)
+
+    assert heard.teacher_logits.isfinite().all()
+    assert heard.embedding.shape == (len(heard.labels), one.learner.student.embedding_size)
+
+
+def test_with_dropout_the_layer_leans_on_all_that_tells_the_class_and_not_on_the_surest_input():
+    """One input tells the class surely, twenty others a little each."""
+    chance = torch.Generator().manual_seed(0)
+    labels = torch.randint(2, (2000,), generator=chance)
+    signs = 2.0 * labels[:, None] - 1
+    seen = torch.cat([6.0 * signs, 0.5 * signs + torch.randn(2000, 20, generator=chance)], 1)
+    loss = registry.build("losses", config.part("losses", "cross_entropy"), 21, 0, 2)
+
+    def share_of_the_others(dropout):
+        layer = nn.Linear(21, 2)
+        nn.init.zeros_(layer.weight)
+        before, after = last_layer.learn(layer, Answers(torch.empty(0), seen, labels), [loss], 400, dropout, seed=1)
+        assert after < before
+        weights = (layer.weight[1] - layer.weight[0]).detach().abs()
+        return float(weights[1:].mean() / weights[0])
+
+    assert share_of_the_others(0.85) > 1.2 * share_of_the_others(0.0)
+
+
+def test_a_student_with_two_layers_over_its_embedding_is_refused(tmp_path):
+    for name in registry.names("students"):
+        student = registry.load("students", name)
+        one_layer = getattr(student, "HAS_LAST_LAYER", True)
+        if name != "raw_cnn":
+            built = registry.build("students", config.part("students", name), 96 if "embedding" in name else 40, 150, 4)
+            assert isinstance(getattr(built, "head", None), nn.Linear) == one_layer, name
+    with pytest.raises((WakesmithError, ValidationError), match=r"train\.last_layer_steps: mobilenet_v3 has more than one"):
+        _recipe.load({"phrase": "hey nova", "student": {"name": "mobilenet_v3"}, "train": {"last_layer_steps": 10}})
