@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file
 from torch import nn
 
+from tests.test_live import settings, taught  # noqa: F401
 from tests.test_training import TEACHER_SIZE, targets, trainer
 from wakesmith import config, registry
 from wakesmith.errors import WakesmithError
-from wakesmith.losses._base import Answers
-from wakesmith.steps import _recipe
+from wakesmith.losses._base import Answers, Moment
+from wakesmith.steps import _recipe, train
 from wakesmith.training import last_layer
 from wakesmith.training.trainer import Trainer
 
@@ -74,8 +76,8 @@ def test_a_row_that_is_not_finite_teaches_by_its_label_alone(tmp_path):
     heard = last_layer._heard(one, 64)
     last_layer.refit(one, 30, 0.5, seed=1)
 
-    assert heard.teacher_logits.isnan().any(dim=1).sum() < len(heard.labels)
-    assert heard.teacher_logits.isnan().any()
+    answered = heard.teacher_logits.isfinite().all(dim=1)
+    assert 0 < answered.sum() < len(answered)
     assert one.average.mean["head.weight"].isfinite().all()
 
 
@@ -106,12 +108,58 @@ def test_with_dropout_the_layer_leans_on_all_that_tells_the_class_and_not_on_the
     def share_of_the_others(dropout):
         layer = nn.Linear(21, 2)
         nn.init.zeros_(layer.weight)
-        before, after = last_layer.learn(layer, Answers(torch.empty(0), seen, labels), [loss], 400, dropout, seed=1)
+        before, after = last_layer.learn(layer, Answers(torch.empty(0), seen, labels), [loss], Moment(0, 1), 400, dropout, 1)
         assert after < before
         weights = (layer.weight[1] - layer.weight[0]).detach().abs()
         return float(weights[1:].mean() / weights[0])
 
     assert share_of_the_others(0.85) > 1.2 * share_of_the_others(0.0)
+
+
+def test_alpha_is_that_of_the_training_s_last_step(tmp_path):
+    """After a training whose alpha ends at 0 the teacher says nothing any more; in one that ends at 1 the labels do not."""
+    ends = []
+    for alpha in ({"start": 1.0, "end": 0.0}, {"start": 0.0, "end": 1.0}):
+        folder = tmp_path / str(alpha["end"])
+        losses = [("cross_entropy", {}), ("kd", {"alpha": alpha, "warm_up_steps": 0})]
+        one, other = (trainer(folder, targets(seed=seed), losses=losses) for seed in (3, 4))
+        for each in (one, other):
+            last_layer.refit(each, 30, 0.5, seed=1)
+        ends.append(torch.equal(one.average.mean["head.weight"], other.average.mean["head.weight"]))
+
+    assert ends == [True, False]
+
+
+def weights(recipe, folder, out):
+    return load_file(train.fit(recipe, folder, out, distil=True) / "model.safetensors")
+
+
+def test_a_training_ends_with_it_where_it_is_asked_for(taught, tmp_path):  # noqa: F811
+    without = weights(settings(taught), taught, tmp_path / "without")
+    with_it = weights(settings(taught, last_layer_steps=20), taught, tmp_path / "with")
+    less = weights(settings(taught, last_layer_steps=20, last_layer_dropout=0.2), taught, tmp_path / "less")
+
+    changed = {name for name, value in with_it.items() if not torch.equal(value, without[name])}
+    assert changed == {"head.weight", "head.bias"}
+    assert not torch.equal(with_it["head.weight"], less["head.weight"])
+
+
+def test_what_stops_it_changes_nothing_of_the_result(taught, tmp_path, monkeypatch):  # noqa: F811
+    recipe = settings(taught, last_layer_steps=20)
+    undisturbed = weights(recipe, taught, tmp_path / "undisturbed")
+    refit = last_layer.refit
+
+    def stopped(*given):
+        refit(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(last_layer, "refit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(recipe, taught, tmp_path / "stopped", distil=True)
+    monkeypatch.setattr(last_layer, "refit", refit)
+    again = weights(recipe, taught, tmp_path / "stopped")
+
+    assert all(torch.equal(value, undisturbed[name]) for name, value in again.items())
 
 
 def test_a_student_with_two_layers_over_its_embedding_is_refused(tmp_path):

@@ -37,7 +37,8 @@ def refit(trainer: Trainer, n_steps: int, dropout: float, seed: int) -> None:
     layer = nn.Linear(size, n_classes, device=own["weight"].device)
     layer.load_state_dict(own)
     losses = [part for part in trainer.learner.parts() if part.has_alpha or not part.needs_teacher]
-    before, after = learn(layer, heard, losses, n_steps, dropout, seed)
+    last = Moment(trainer.args.max_steps - 1, trainer.args.max_steps)
+    before, after = learn(layer, heard, losses, last, n_steps, dropout, seed)
     for name, value in layer.state_dict().items():
         own[name].copy_(value)
     say(f"train: the last layer once more, {n_steps} steps: loss {before:.3f} -> {after:.3f}")
@@ -73,13 +74,13 @@ def _epochs(loader: Any, sampler: BalancedSampler) -> Iterator[Any]:
 
 
 def learn(
-    layer: nn.Linear, heard: Answers, losses: Sequence[Loss], n_steps: int, dropout: float, seed: int
+    layer: nn.Linear, heard: Answers, losses: Sequence[Loss], moment: Moment, n_steps: int, dropout: float, seed: int
 ) -> tuple[float, float]:  # fmt: skip
     """Train a layer on embeddings (n, D) with labels (n,) and, with a teacher, its logits (n, C).
 
     -> mean loss of the first and of the last twentieth of the steps.
     """
-    moment, device = Moment(n_steps, n_steps), heard.embedding.device
+    device = heard.embedding.device
     chance = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(layer.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     told = []
