@@ -2,8 +2,8 @@
 
     python benchmarks/ranks.py [--clips 512] [--steps 300] [--turns 2]
 
-Generated sound, a Whisper encoder of tiny's size with random weights, one thread a process; the two ways take turns, and of each
-the fastest turn counts. Labelling is timed as a whole command without what one that finds everything done takes; training
+Generated sound, a Whisper encoder of tiny's size with random weights, one thread a process; the ways take turns, and of each the
+fastest turn counts. Labelling is timed as a whole command without what one that finds everything done takes; training
 tells its own rows a second. What the machine gives is told beside it: two runs that share nothing, at the same time.
 """
 

@@ -4,7 +4,8 @@
 
 The teacher answers windows of a view's length, one every 0.1 s over a recording of the phrase and every `--hop-s` over all else;
 the highest answer of a recording is its score. The student's scores are those of the run's report, over continuous audio. So the
-two sides are not heard alike, and a small difference says nothing; a large one says that hearing, not data, is what to mend.
+two sides are not heard alike, and a small difference says nothing; a large one says that the student, not its teacher, is to be
+mended.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def windows(store: AudioStore, recording: Recording, hop_s: float, chance: np.ra
         yield sound[start : start + VIEW_SAMPLES]
 
 
-def heard(run: Path, hop_s: float) -> dict[str, float]:
+def heard(run: Path, store: AudioStore, hop_s: float) -> dict[str, float]:
     """Highest answer of the teacher for each test recording but the near misses."""
-    teacher, store = load_teacher(run / "teach"), AudioStore.open(run / "prepare")
+    teacher = load_teacher(run / "teach")
     recordings, chance = store.of("test", "wake", "speech", "noise"), np.random.default_rng(0)
     scores: dict[str, float] = {}
     owners, waiting = [], []
@@ -59,11 +60,10 @@ def heard(run: Path, hop_s: float) -> dict[str, float]:
     return scores
 
 
-def misses(phrases: dict[str, float], others: list[float], n_accepts: int) -> list[str]:
-    """Real and spoken recordings of the phrase that do not come over the others' score of that rank."""
+def misses(scores: list[float], others: list[float], n_accepts: int) -> str:
+    """Of the phrase's scores those that do not come over the others' score of that rank."""
     threshold = sorted(others, reverse=True)[n_accepts]
-    sides = [[score for name, score in phrases.items() if ("/" in name) == real] for real in (True, False)]
-    return [f"{sum(score <= threshold for score in side)} of {len(side)}" for side in sides]
+    return f"{sum(score <= threshold for score in scores)} of {len(scores)}"
 
 
 def main() -> None:
@@ -72,14 +72,19 @@ def main() -> None:
     parser.add_argument("--hop-s", type=float, default=0.3, help="of the windows over what is not the phrase")
     chosen = parser.parse_args()
     report = json.loads((chosen.run / "evaluate" / "report.json").read_text(encoding="utf-8"))["test"]
-    by_student = report["by_recording"]
-    by_teacher = heard(chosen.run, chosen.hop_s)
-    others = [score for name, score in by_teacher.items() if name not in by_student]
+    store, by_student = AudioStore.open(chosen.run / "prepare"), report["by_recording"]
+    by_teacher = heard(chosen.run, store, chosen.hop_s)
+    sides = [
+        (by_teacher, [score for name, score in by_teacher.items() if name not in by_student]),
+        (by_student, [row["score"] for row in report["loudest_negatives"]]),
+    ]
     rows = [["false accepts", "real: teacher", "real: student", "spoken: teacher", "spoken: student"]]
     for n_accepts in COUNTS:
-        teacher = misses({name: by_teacher[name] for name in by_student}, others, n_accepts)
-        student = misses(by_student, [row["score"] for row in report["loudest_negatives"]], n_accepts)
-        rows.append([str(n_accepts), teacher[0], student[0], teacher[1], student[1]])
+        row = [str(n_accepts)]
+        for spoken in (False, True):
+            names = [name for name in by_student if store.recordings[name].is_spoken == spoken]
+            row += [misses([scores[name] for name in names], others, n_accepts) for scores, others in sides]
+        rows.append(row)
     print("\n".join(markdown(rows)))
     print(f"{report['hours']:.2f} h of other sound.")
 
