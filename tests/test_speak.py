@@ -1,5 +1,6 @@
 """speak makes recordings whose phrase lies where they say, the same for a seed however often it is interrupted."""
 
+import sys
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -149,6 +150,29 @@ def test_another_language_speaks_from_lists_of_its_own(tmp_path):
     out = speak.run(recipe("hola luna", language="es", n_wake=2, n_near_miss=4, n_speech=2, **lists), tmp_path)
 
     assert {r.speaker.split("/")[1].split("+")[0] for r in recordings(out)} <= {"es", "es-419"}
+
+
+def test_a_part_of_other_speech_is_said_in_other_languages(tmp_path):
+    asked = recipe(n_speech=40, n_wake=0, n_near_miss=0)
+    voices = asked.speak.voices
+    plain = speak.plan(asked.speak, voices, ["hey nova"], "en", 1)
+    some = speak.plan(asked.speak.model_copy(update={"foreign_share": 0.5}), voices, ["hey nova"], "en", 1)
+
+    assert some[:20] == plain[:20]  # what was made stays
+    assert all(not item.utterance.language for item in plain)
+    languages = [item.utterance.language for item in some[20:]]
+    assert "" not in languages
+    assert "en" not in languages
+    assert set(languages) >= {"it", "ru", "ja"}
+    assert "es" not in {item.utterance.language for item in speak.plan(asked.speak, voices, ["hola nova"], "es-mx", 1)}
+    kept = speak.foreign_speech(60, {"it": ["casa", "acqua", "sole"]}, ["casa"], np.random.default_rng(0))
+    assert {word for said in kept for word in said.text.split()} == {"acqua", "sole"}
+
+
+def test_a_voice_that_knows_one_language_says_no_other(tmp_path):
+    settings = recipe(n_speech=8, foreign_share=1.0).speak
+    voices = [part("voices", "command", run=[sys.executable, "{text}", "{output}"], licence="CC0-1.0")]
+    assert not any(item.utterance.language for item in speak.plan(settings, voices, ["hey nova"], "en", 1))
 
 
 def test_a_language_without_lists_stops_before_anything_is_made(tmp_path):

@@ -48,6 +48,18 @@ def test_a_language_without_lists_names_those_there_are_and_the_way_out(read, ke
 
 
 @needs_espeak
+def test_every_foreign_language_has_words_that_espeak_says_each_in_its_own_way():
+    lists, voice = _texts.foreign(), made("espeak", accents=["en-us"], variants=["f2"])
+    heard = {}
+    for language, words in lists.items():
+        assert len(words) == len(set(words)) >= 50, language
+        heard[language] = voice.say(Utterance("taxi radio 12", language=language), "en-us+f2", rng("foreign"))
+    english = heard.pop("en")
+    assert all(len(one) != len(english) or not np.array_equal(one, english) for one in heard.values())
+    assert len({one.tobytes() for one in heard.values()}) == len(heard)
+
+
+@needs_espeak
 @pytest.mark.parametrize(
     ("language", "accents"), [("es", ["es", "es-419"]), ("es-419", ["es-419"]), ("es-mx", ["es-419"]), ("pt-br", ["pt-br"])]
 )
@@ -98,6 +110,19 @@ def test_kokoro_speaks_spanish_by_its_spanish_styles(language):
     assert voice.styles == ["ef_dora", "em_alex", "em_santa"]
     for speaker in voice.speakers():
         assert 0.5 < len(voice.say(Utterance("ey ordenador"), speaker, rng(1))) / audio.SAMPLE_RATE_HZ < 2.5
+
+
+@needs_kokoro
+def test_kokoro_says_words_of_another_language_by_its_rules():
+    voice = made("kokoro", path=KOKORO, mixes=0)
+    sounds = {
+        language: voice._sounds(Utterance("cena noble", language=language), "af_heart") for language in ["", *voice.foreign]
+    }
+
+    assert sounds[""] == sounds["en"]
+    assert sounds["it"].startswith("ʧ")
+    assert len(set(sounds.values())) == len(sounds) - 1
+    voice.say(Utterance("cena", language="it"), "af_heart", rng(1))
 
 
 @needs_hibari

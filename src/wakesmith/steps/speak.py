@@ -45,6 +45,8 @@ class Settings(config.Settings):
     """Recordings of what sounds like it."""
     n_speech: int = Field(default=900, ge=0)
     """Recordings of other sentences and words."""
+    foreign_share: float = Field(default=0.0, ge=0, le=1)
+    """Part of those that voices which know other languages say in them, words in a row."""
     before_share: float = Field(default=0.2, ge=0, le=1)
     """Part of the phrases and near misses that other speech follows."""
     after_share: float = Field(default=0.2, ge=0, le=1)
@@ -140,7 +142,10 @@ def plan(settings: Settings, voices: list[config.PartSettings], phrases: list[st
             elif label == "near_miss":
                 said = list(_near_misses_of(phrases, language, n, words, chance, voice.says_phonemes))
             else:
-                said = [Utterance(text) for text in other_speech(n, sentences, words, kept_out, chance)]
+                lists = {code: _texts.foreign()[code] for code in sorted(voice.foreign) if code != _texts.base(language)}
+                n_foreign = round(n * settings.foreign_share) if lists else 0
+                said = [Utterance(text) for text in other_speech(n - n_foreign, sentences, words, kept_out, chance)]
+                said += foreign_speech(n_foreign, lists, kept_out, chance)
             for i, utterance in enumerate(said):
                 before, after = ("", "") if label == "speech" else carriers(settings, sentences, chance)
                 name = f"{label}-{len(items):06d}"
@@ -185,6 +190,15 @@ def other_speech(
             picked = " ".join(words[i] for i in chance.integers(len(words), size=chance.integers(1, MOST_WORDS + 1)))
             text = text if holds(picked, kept_out) else picked
         yield text
+
+
+def foreign_speech(n: int, lists: dict[str, list[str]], kept_out: list[str], chance: np.random.Generator) -> Iterator[Utterance]:
+    """Words of other languages, each language equally often: a listener hears films, guests and radio."""
+    for i in range(n):
+        language = list(lists)[i % len(lists)]
+        words = [word for word in lists[language] if not holds(word, kept_out)]
+        picked = chance.choice(words, size=chance.integers(1, MOST_WORDS + 1))
+        yield Utterance(" ".join(map(str, picked)), language=language)
 
 
 def carriers(settings: Settings, sentences: list[str], chance: np.random.Generator) -> tuple[str, str]:

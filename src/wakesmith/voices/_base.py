@@ -27,6 +27,8 @@ class Utterance:
     """When given, these are said, and `text` only names them."""
     kind: str = ""
     """Of a near miss: how it was made."""
+    language: str = ""
+    """Of the text, when it is not the voice's own: one of `Voice.foreign`."""
 
 
 class Shares(Settings):
@@ -59,6 +61,8 @@ class Voice(Protocol):
     name: str
     licence: str
     says_phonemes: bool
+    foreign: frozenset[str]
+    """Codes of languages that it can say although they are not its own."""
 
     def speakers(self) -> list[str]:
         """Names of all speakers, always in the same order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from wakesmith import text as texts
@@ -21,6 +22,14 @@ def sentences(language: str, path: str, phrases: list[str]) -> list[str]:
     if not found:
         raise ConfigError(f"speak.sentences: every sentence holds {' or '.join(phrases)}. Name a file with other sentences.")
     return found
+
+
+@cache
+def foreign() -> dict[str, list[str]]:
+    """Language -> some sixty of its everyday words, in its own writing."""
+    lines = (FOLDER / "foreign_words.txt").read_text(encoding="utf-8").splitlines()
+    parted = (line.split(": ", 1) for line in lines)
+    return {language: texts.composed(words).split() for language, words in parted}
 
 
 def base(language: str) -> str:

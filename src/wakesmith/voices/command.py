@@ -43,6 +43,7 @@ class Config(VoiceSettings):
 class Command:
     name = "command"
     says_phonemes = False
+    foreign: frozenset[str] = frozenset()
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -13,7 +13,7 @@ import numpy as np
 from wakesmith.audio import Samples
 from wakesmith.config import span
 from wakesmith.errors import ConfigError
-from wakesmith.voices import _espeak
+from wakesmith.voices import _espeak, _texts
 from wakesmith.voices._base import Utterance, VoiceSettings, finished
 
 NOT_HUMAN = {  # whispers (caleb: 12 % of its power in 100..4000 Hz), robots, monsters and experiments
@@ -45,6 +45,7 @@ class Espeak:
     name = "espeak"
     licence = "made with espeak-ng (the program is GPL-3.0-or-later, its output is free)"
     says_phonemes = True
+    foreign = frozenset(_texts.foreign())
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -60,7 +61,10 @@ class Espeak:
         text = _espeak.spoken(utterance.phonemes) if utterance.phonemes else utterance.text.replace("[", " ")
         spans = (self.config.rate_wpm, self.config.pitch, self.config.pitch_range)
         rate, pitch, liveliness = (int(rng.integers(low, high, endpoint=True)) for low, high in spans)
-        samples = _espeak.library().say(speaker, text, rate, pitch, liveliness)
+        said_by = speaker
+        if utterance.language:
+            said_by = f"{_espeak.base_voice(utterance.language)}+{speaker.partition('+')[2]}"
+        samples = _espeak.library().say(said_by, text, rate, pitch, liveliness)
         return finished(samples, _espeak.RATE_HZ, rng, f"espeak/{speaker}: {utterance.text!r}")
 
 

@@ -29,6 +29,7 @@ class HibariVoice:
     name = "hibari"
     licence = "hibari-tts (Apache-2.0)"
     says_phonemes = True
+    foreign: frozenset[str] = frozenset()
 
     def __init__(self, config: Config) -> None:
         need("hibari", "hibari-tts", "hibari")

@@ -70,6 +70,9 @@ class Kokoro:
     name = "kokoro"
     licence = "Kokoro-82M (Apache-2.0)"
     says_phonemes = True
+    foreign = frozenset(FIRST_LETTERS) & frozenset(_texts.foreign()) - {
+        "ja"
+    }  # whose writing espeak does not turn into its sounds
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -89,7 +92,7 @@ class Kokoro:
 
     def say(self, utterance: Utterance, speaker: str, rng: np.random.Generator) -> Samples:
         sounds = self._sounds(utterance, speaker)
-        if self._is_foreign(speaker) and rng.random() < self.config.accent_share:
+        if not utterance.language and self._is_foreign(speaker) and rng.random() < self.config.accent_share:
             sounds = _accents.accented(sounds, "" if utterance.phonemes else utterance.text, rng)
         ids = [self.vocab[sound] for sound in sounds if sound in self.vocab]
         style = self._style(speaker, len(ids))
@@ -127,10 +130,13 @@ class Kokoro:
         return {british: G2P(british=british) for british in (False, True)}
 
     def _sounds(self, utterance: Utterance, speaker: str) -> str:
+        if utterance.language and _texts.base(utterance.language) != "en":
+            return _kokoro_sounds.from_espeak(utterance, utterance.language)
         british = speaker.startswith("b")
         if self.config.g2p == "hibari" and not utterance.phonemes:
             return str(self._hibari[british](utterance.text))
-        language = ("en-gb" if british else "en-us") if self.language.startswith("en") else self.language
+        english = "en-gb" if british else "en-us"
+        language = english if _texts.base(utterance.language or self.language) == "en" else self.language
         return _kokoro_sounds.from_espeak(utterance, language)
 
     def _is_foreign(self, speaker: str) -> bool:

@@ -35,6 +35,7 @@ class Config(VoiceSettings):
 class Piper:
     name = "piper"
     says_phonemes = True
+    foreign: frozenset[str] = frozenset()
 
     def __init__(self, config: Config) -> None:
         need("piper", "piper-tts", "piper")
