@@ -1,6 +1,6 @@
 """Labelling and training by two processes beside one: throughput, and whether the result is the same.
 
-    python benchmarks/ranks.py [--clips 512] [--steps 300] [--turns 2]
+    python benchmarks/ranks.py [--clips 512] [--steps 300] [--turns 2] [--batch 64]
 
 Generated sound, a Whisper encoder of tiny's size with random weights, one thread a process; the ways take turns, and of each the
 fastest turn counts. Labelling is timed as a whole command without what one that finds everything done takes; training
@@ -32,14 +32,14 @@ WAYS = {"one": (1, 1), "two": (1, 2), "apart": (2, 1)}
 """Runs at the same time, and processes of each."""
 
 
-def made(place: Path, n_clips: int, student: str, n_steps: int) -> Path:
+def made(place: Path, n_clips: int, student: str, n_steps: int, batch: int) -> Path:
     """A run folder up to `teach`."""
     folder = place / "run"
     made_run(folder, n_clips)
     values: dict[str, Any] = {
         "phrase": "generated", "teacher": random_whisper(place / "whisper"), "views": {"n_views": N_VIEWS},
         "teach": {"gate": "off", "epochs": 2}, "student": STUDENTS[student],
-        "train": {"steps": n_steps, "evaluations": 1, "batch": 64},
+        "train": {"steps": n_steps, "evaluations": 1, "batch": batch},
     }  # fmt: skip
     recipe = _recipe.load(values)
     (folder / "config.yaml").touch()  # makes it a run
@@ -83,11 +83,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--turns", type=int, default=2, help="of each way; the fastest counts")
     parser.add_argument("--student", choices=sorted(STUDENTS), default="1.5M")
+    parser.add_argument("--batch", type=int, default=64, help="rows of a step, over all processes")
     chosen = parser.parse_args()
     mute()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        whole = made(place, chosen.clips, chosen.student, chosen.steps)
+        whole = made(place, chosen.clips, chosen.student, chosen.steps, chosen.batch)
         best: dict[str, dict[str, float]] = {way: {} for way in WAYS}
         for _ in range(chosen.turns):
             for way, (n_runs, n_ranks) in WAYS.items():

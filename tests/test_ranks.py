@@ -88,9 +88,11 @@ def test_both_runs_are_whole(both, taught):
 
 def test_the_benchmark_prints_what_a_second_process_gives():
     script = Path(__file__).parents[1] / "benchmarks" / "ranks.py"
-    command = [sys.executable, str(script), "--clips", "64", "--steps", "6", "--turns", "1", "--student", "9k"]
+    command = [sys.executable, str(script), "--clips", "64", "--steps", "6", "--turns", "1", "--student", "9k", "--batch", "32"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert [line.split(":")[0] for line in done.stdout.splitlines()[:2]] == ["label", "train"]
+    told = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in told[:4:2]] == ["label", "train"]
+    assert all(line.startswith("  two runs that share nothing") for line in told[1:4:2])
     assert "the same to the byte" in done.stdout

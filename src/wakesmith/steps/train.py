@@ -270,7 +270,8 @@ def _arguments(recipe: Recipe, out: Path) -> Any:
         logging_steps=max(1, min(settings.log_every, every)), eval_strategy="steps", eval_steps=every, save_steps=every,
         save_total_limit=2, seed=_seed(recipe), data_seed=_seed(recipe), remove_unused_columns=False, label_names=["labels"],
         report_to=[], disable_tqdm=True, dataloader_pin_memory=False, dataloader_num_workers=settings.workers,
-        dataloader_persistent_workers=settings.workers > 0, ddp_find_unused_parameters=False, log_level="error",
+        dataloader_persistent_workers=settings.workers > 0, ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False, log_level="error",  # the statistics are shared where they are folded
         use_cpu=n_ranks > 1 and not torch.cuda.is_available(),  # without it, processes on a CPU would each train alone
     )  # fmt: skip
     assert arguments.world_size == n_ranks, (arguments.world_size, n_ranks)
