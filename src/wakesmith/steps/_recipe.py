@@ -92,6 +92,11 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _has_last_layer(self) -> Recipe:
+        if self.train.last_layer_nearest and not self.train.last_layer_steps:
+            raise ValueError(
+                "train.last_layer_nearest: the last layer does not learn by itself. Say for how many steps: "
+                "--set train.last_layer_steps=3000"
+            )
         if self.train.last_layer_steps and not getattr(registry.load("students", self.student.name), "HAS_LAST_LAYER", True):
             raise ValueError(
                 f"train.last_layer_steps: {self.student.name} has more than one layer over its embedding. Leave them together: "

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from wakesmith import config, ranks, registry
+from wakesmith import config, progress, ranks, registry
 from wakesmith import run as record
+from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.data import classes
 from wakesmith.data.records import LABELS, SPLITS, split_numbers
 from wakesmith.errors import ConfigError
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from wakesmith.steps._material import Material
     from wakesmith.steps._recipe import Recipe
     from wakesmith.steps._rounds import Round
+
+MOST_NEAREST_H = 20.0
+"""Of other sound, in a drawn order, that is searched for what comes nearest to the phrase."""
 
 
 class Settings(config.Settings):
@@ -64,6 +69,8 @@ class Settings(config.Settings):
     """Of the last layer by itself, after the training, on embeddings that no longer change; 0: it stays as it was trained."""
     last_layer_dropout: float = Field(default=0.85, ge=0, lt=1)
     """Share of the embedding that is left out each time while it learns by itself."""
+    last_layer_nearest: int = Field(default=0, ge=0)
+    """Moments of train's other sound from which it then learns too: those that score most like the phrase, heard hop by hop."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Of the running mean of the weights, which is what ships; 0: the last weights."""
     evaluations: int = Field(default=5, ge=1)
@@ -117,7 +124,8 @@ def fit(
             checkpoints.cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
     trainer.go_on(checkpoint)
     if recipe.train.last_layer_steps:
-        last_layer.refit(trainer, recipe.train.last_layer_steps, recipe.train.last_layer_dropout, _seed(recipe))
+        near = _nearest(recipe, folder, trainer)
+        last_layer.refit(trainer, recipe.train.last_layer_steps, recipe.train.last_layer_dropout, _seed(recipe), near)
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
         learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.average.mean}
@@ -214,6 +222,37 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
     learner = Learner(student, losses, perturb)
     return learner if start_from is None else _taken_up(learner, start_from)
+
+
+def _nearest(recipe: Recipe, folder: Path, trainer: Any) -> Any:
+    """What the averaged student takes for the phrase among train's other sound; None when it is not asked for."""
+    import numpy as np
+
+    from wakesmith.data.audio_store import AudioStore
+    from wakesmith.steps import _peaks, _streams
+    from wakesmith.training import nearest
+
+    if not recipe.train.last_layer_nearest:
+        return None
+    store, n_phrases = AudioStore.open(folder / "prepare"), len(recipe.phrases)
+    others = _peaks.others(store.recordings.values(), "train", LABELS[1:])
+    number = {one.id: LABELS.index(one.label) + n_phrases - 1 for one in others}
+    n_streams = math.ceil(min(sum(one.n_samples for one in others) / SAMPLE_RATE_HZ, MOST_NEAREST_H * 3600) / _streams.PIECE_S)
+
+    def heard() -> Iterator[nearest.Stream]:
+        for stream in _streams.of_negatives(store, others, MOST_NEAREST_H, _seed(recipe), "train"):
+            starts_s = np.array([event.start_s for event in stream.events])
+            yield nearest.Stream(stream.samples, starts_s, np.array([number[event.recording] for event in stream.events]))
+
+    student, front = trainer.learner.student, registry.build("features", recipe.features)
+    with trainer.average.inside():
+        student.eval()
+        found = nearest.moments(
+            student, front, trainer.learner.perturb, progress.track(heard(), "nearest to the phrase", n_streams),
+            recipe.train.last_layer_nearest, n_phrases, _seed(recipe),
+        )  # fmt: skip
+        student.train()
+    return found
 
 
 def looked_at(student: Any, loss: str) -> int:

@@ -3,7 +3,8 @@
 What is trained together leans on what the training's voices alone share: a student's embedding may tell the phrase in a voice
 that is new to it while its own last layer does not. A layer learned afterwards, most of whose inputs are left out each time,
 reads the embedding evenly. After Kirichenko et al. 2022 (arXiv 2204.02937), who learn it on other data; here the rows stay and
-the dropout is new. It takes seconds, and nothing at all where the student listens.
+the dropout is new. It takes seconds, and nothing at all where the student listens. Beside the rows it may learn from moments of
+other sound that come nearest to the phrase (`nearest`).
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from wakesmith.progress import say
 
 if TYPE_CHECKING:
     from wakesmith.data.sampling import BalancedSampler
+    from wakesmith.training.nearest import Moments
     from wakesmith.training.trainer import Trainer
 
 MOST_ROWS = 32_768
 """Whose embeddings lie in memory: drawn as the training draws them, each class and part with its share."""
-BATCH = 256
+BATCH, NEAR_BATCH = 256, 128
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
 
 
-def refit(trainer: Trainer, n_steps: int, dropout: float, seed: int) -> None:
-    """Replace the last layer in the averaged weights, which ship. Losses on logits take part, as at their last step."""
+def refit(trainer: Trainer, n_steps: int, dropout: float, seed: int, near: Moments | None = None) -> None:
+    """Replace the last layer in the averaged weights, which ship. Losses on logits take part, as at their last step; `near` adds
+    cross entropy with the labels of its moments, which no teacher heard."""
     heard = _heard(trainer, min(MOST_ROWS, n_steps * BATCH))
     own = {name: trainer.average.mean[f"head.{name}"] for name in ("weight", "bias")}
     n_classes, size = own["weight"].shape
@@ -38,7 +41,7 @@ def refit(trainer: Trainer, n_steps: int, dropout: float, seed: int) -> None:
     layer.load_state_dict(own)
     losses = [part for part in trainer.learner.parts() if part.has_alpha or not part.needs_teacher]
     last = Moment(trainer.args.max_steps - 1, trainer.args.max_steps)
-    before, after = learn(layer, heard, losses, last, n_steps, dropout, seed)
+    before, after = learn(layer, heard, losses, last, n_steps, dropout, seed, near)
     for name, value in layer.state_dict().items():
         own[name].copy_(value)
     say(f"train: the last layer once more, {n_steps} steps: loss {before:.3f} -> {after:.3f}")
@@ -74,9 +77,10 @@ def _epochs(loader: Any, sampler: BalancedSampler) -> Iterator[Any]:
 
 
 def learn(
-    layer: nn.Linear, heard: Answers, losses: Sequence[Loss], moment: Moment, n_steps: int, dropout: float, seed: int
+    layer: nn.Linear, heard: Answers, losses: Sequence[Loss], moment: Moment, n_steps: int, dropout: float, seed: int,
+    near: Moments | None = None,
 ) -> tuple[float, float]:  # fmt: skip
-    """Train a layer on embeddings (n, D) with labels (n,) and, with a teacher, its logits (n, C).
+    """Train a layer on embeddings (n, D) with labels (n,) and, with a teacher, its logits (n, C); and on moments near the phrase.
 
     -> mean loss of the first and of the last twentieth of the steps.
     """
@@ -86,18 +90,25 @@ def learn(
     told = []
     for step in range(n_steps):
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / n_steps)
-        rows = torch.randint(len(heard.embedding), (BATCH,), generator=chance)
-        kept = torch.rand(BATCH, layer.in_features, generator=chance) >= dropout
-        rows, kept = rows.to(device), kept.to(device)
-        passed = heard.embedding[rows] * kept / (1 - dropout)
+        rows = torch.randint(len(heard.embedding), (BATCH,), generator=chance).to(device)
+        passed = _left(heard.embedding[rows], dropout, chance)
         teacher = None if heard.teacher_logits is None else heard.teacher_logits[rows]
         loss = _loss(Answers(layer(passed), passed, heard.labels[rows], teacher), losses, moment)
+        if near is not None and len(near.labels):
+            rows = torch.randint(len(near.labels), (NEAR_BATCH,), generator=chance).to(device)
+            loss = loss + nn.functional.cross_entropy(layer(_left(near.embedding[rows], dropout, chance)), near.labels[rows])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         told.append(float(loss.detach()))
     some = max(1, n_steps // 20)
     return sum(told[:some]) / some, sum(told[-some:]) / some
+
+
+def _left(embeddings: Tensor, dropout: float, chance: torch.Generator) -> Tensor:
+    """(n, D) with a share of the values left out, the others larger for it."""
+    kept = torch.rand(embeddings.shape, generator=chance) >= dropout
+    return embeddings * kept.to(embeddings.device) / (1 - dropout)
 
 
 def _loss(answers: Answers, losses: Sequence[Loss], moment: Moment) -> Tensor:
