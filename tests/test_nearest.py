@@ -76,6 +76,20 @@ def test_other_throats_and_microphones_are_heard_and_the_seed_counts(ears):
     assert not torch.equal(changed[0], found(ears, stream(0)).score)
 
 
+@pytest.mark.parametrize(
+    ("student", "features"), [("ds_cnn", "log_mel"), ("bc_resnet", "log_mel"), ("tc_resnet", "micro"), ("raw_cnn", "raw")]
+)
+def test_every_student_that_hears_a_stream_can_be_searched(student, features):
+    front = registry.build("features", config.part("features", features))
+    n_frames, n_values = front(torch.zeros(1, 24_000)).shape[1:]
+    own = registry.build("students", config.part("students", student), n_values, n_frames, 4).eval()
+
+    got = found((own, front), stream(0), n=3)
+
+    assert got.embedding.shape == (3, own.embedding_size)
+    torch.testing.assert_close(torch.softmax(own.head(got.embedding), 1)[:, 0], got.score)
+
+
 def test_what_comes_near_is_pushed_away(tmp_path):
     one, other = (trainer(tmp_path / name, targets()) for name in ("one", "other"))
     size = one.learner.student.embedding_size
