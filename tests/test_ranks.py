@@ -30,7 +30,8 @@ def taught(tmp_path_factory):
     values = {
         "phrase": "hey nova", "teacher": {"name": "whisper", "path": str(path)}, "views": {"n_views": N_VIEWS},
         "teach": {"gate": "off", "epochs": 2}, "label": {"batch": 8}, "student": {"name": "ds_cnn", "width": 8},
-        "train": {"steps": 6, "batch": 32, "evaluations": 1, "log_every": 1},
+        "train": {"steps": 6, "batch": 32, "evaluations": 1, "log_every": 1, "last_layer_steps": 60,
+                  "last_layer_nearest": 20},
     }  # fmt: skip
     recipe = _recipe.load(values)
     (folder / "config.yaml").touch()
