@@ -45,7 +45,8 @@ RECIPE = {
         "gate": "warn", "epochs": 4, "patience": 4, "lr": 5e-3, "batch_size": 16, "head": {"dropout": 0.1},
         "tune": {"steps": 6, "batch": 16, "evaluate_every": 2, "keep": 1},
     },
-    "train": {"steps": 24, "batch": 32, "evaluations": 3, "log_every": 3, "last_layer_steps": 300, "last_layer_nearest": 40},
+    "train": {"steps": 24, "batch": 32, "evaluations": 3, "log_every": 3, "last_layer_steps": 300, "last_layer_nearest": 40,
+              "last_layer_said": 30},
     "mine": {"least_score": 0.01, "steps_share": 0.5, "most": 6},
     "learn": {"steps_share": 0.5},
 }  # fmt: skip

@@ -46,7 +46,18 @@ def make_run(folder, shuffled=False, texts=("",)):
     named = [LABELS[i] for i in rng.integers(4, size=len(kinds))] if shuffled else [kind for kind, _ in kinds]
     clips = [Clip(f"c{i}", f"r{i}", 0, N_SAMPLES, named[i], split) for i, (_, split) in enumerate(kinds)]
     recordings = [
-        Recording(f"r{i}", "", texts[i % len(texts)], clip.label, "", "", "", N_SAMPLES, clip.split)
+        Recording(
+            f"r{i}",
+            "",
+            texts[i % len(texts)],
+            clip.label,
+            "",
+            "",
+            "",
+            N_SAMPLES,
+            clip.split,
+            phrase_end=N_SAMPLES if clip.label == "wake" else 0,
+        )
         for i, clip in enumerate(clips)
     ]
     for name in ("prepare", "views"):

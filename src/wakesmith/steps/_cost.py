@@ -16,8 +16,8 @@ TRAIN, DEV = 0.7, 0.15
 SPOKEN_S, NATURAL_S = 0.0045, 0.8
 """A recording by espeak, and one by a network's voice. What follows is of a view, an encoding, an answer and a step of 64; of
 a round of `mine` beside its training, what it takes to listen to an hour or two."""
-LAST_LAYER_S, SEARCHED_S = 0.003, 0.002
-"""A step of the last layer by itself, and a recording that is searched for what comes nearest to the phrase."""
+LAST_LAYER_S, SEARCHED_S, SAID_S = 0.004, 0.002, 0.004
+"""A step of the last layer by itself, a recording that is searched for what comes nearest to the phrase, a phrase in a stream."""
 VIEW_S, HEARD_S, ANSWER_S, STEP_S = 0.0015, 0.008, 0.006, 0.04
 FIXED_S = {"speak": 2, "prepare": 8, "views": 6, "teach": 20, "label": 4, "train": 12, "export": 4, "evaluate": 20, "mine": 40}
 
@@ -31,7 +31,7 @@ def minutes(recipe: Recipe) -> dict[str, float]:
         "speak": _spoken_s(recipe), "views": n_views * VIEW_S, "teach": heard * HEARD_S + _tuned_s(recipe),
         "label": n_views * ANSWER_S, "train": recipe.train.steps * STEP_S * recipe.train.batch / 64,
     }  # fmt: skip
-    work_s["train"] += recipe.train.last_layer_steps * LAST_LAYER_S
+    work_s["train"] += recipe.train.last_layer_steps * LAST_LAYER_S + recipe.train.last_layer_said * SAID_S
     if recipe.train.last_layer_nearest:
         work_s["train"] += (recipe.speak.n_near_miss + recipe.speak.n_speech) * TRAIN * SEARCHED_S
     took_s = {step: FIXED_S[step] + work_s.get(step, 0.0) for step in _recipe.road(recipe)}

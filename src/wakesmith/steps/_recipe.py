@@ -92,9 +92,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _has_last_layer(self) -> Recipe:
-        if self.train.last_layer_nearest and not self.train.last_layer_steps:
+        asked = [key for key in ("last_layer_nearest", "last_layer_said") if getattr(self.train, key)]
+        if asked and not self.train.last_layer_steps:
             raise ValueError(
-                "train.last_layer_nearest: the last layer does not learn by itself. Say for how many steps: "
+                f"train.{asked[0]}: the last layer does not learn by itself. Say for how many steps: "
                 "--set train.last_layer_steps=3000"
             )
         if self.train.last_layer_steps and not getattr(registry.load("students", self.student.name), "HAS_LAST_LAYER", True):

@@ -24,12 +24,18 @@ from wakesmith.run import write_json
 if TYPE_CHECKING:
     import numpy as np
 
+    from wakesmith.data.audio_store import AudioStore
     from wakesmith.steps._material import Material
     from wakesmith.steps._recipe import Recipe
     from wakesmith.steps._rounds import Round
 
 MOST_NEAREST_H = 20.0
 """Of other sound, in a drawn order, that is searched for what comes nearest to the phrase."""
+SAID_UNDER = (("clean",), ("noise", 10.0), ("noise", 5.0), ("babble", 10.0), ("babble", 5.0))
+"""What phrases in streams are said over, and the SNR in dB."""
+SAID_GAP_S = (0.5, 1.0)
+SAID_TOGETHER = 100
+"""Phrases of one stream."""
 
 
 class Settings(config.Settings):
@@ -71,6 +77,8 @@ class Settings(config.Settings):
     """Share of the embedding that is left out each time while it learns by itself."""
     last_layer_nearest: int = Field(default=0, ge=0)
     """Moments of train's other sound from which it then learns too: those that score most like the phrase, heard hop by hop."""
+    last_layer_said: int = Field(default=0, ge=0)
+    """Phrases of train that it then hears in streams too, quiet, in noise and in babble, of which the best moment counts."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Of the running mean of the weights, which is what ships; 0: the last weights."""
     evaluations: int = Field(default=5, ge=1)
@@ -124,8 +132,8 @@ def fit(
             checkpoints.cut_metrics(out / "metrics.jsonl", int(checkpoint.name.split("-")[1]) if checkpoint else 0)
     trainer.go_on(checkpoint)
     if recipe.train.last_layer_steps:
-        near = _nearest(recipe, folder, trainer)
-        last_layer.refit(trainer, recipe.train.last_layer_steps, recipe.train.last_layer_dropout, _seed(recipe), near)
+        steps, dropout = recipe.train.last_layer_steps, recipe.train.last_layer_dropout
+        last_layer.refit(trainer, steps, dropout, _seed(recipe), *_in_streams(recipe, folder, trainer))
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
         learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.average.mean}
@@ -224,35 +232,69 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     return learner if start_from is None else _taken_up(learner, start_from)
 
 
-def _nearest(recipe: Recipe, folder: Path, trainer: Any) -> Any:
-    """What the averaged student takes for the phrase among train's other sound; None when it is not asked for."""
-    import numpy as np
-
+def _in_streams(recipe: Recipe, folder: Path, trainer: Any) -> tuple[Any, Any]:
+    """What the averaged student takes for the phrase in train's other sound, and train's phrases; None: not asked for."""
     from wakesmith.data.audio_store import AudioStore
-    from wakesmith.steps import _peaks, _streams
-    from wakesmith.training import nearest
+    from wakesmith.training import nearest, said
 
-    if not recipe.train.last_layer_nearest:
-        return None
-    store, n_phrases = AudioStore.open(folder / "prepare"), len(recipe.phrases)
-    others = _peaks.others(store.recordings.values(), "train", LABELS[1:])
-    number = {one.id: LABELS.index(one.label) + n_phrases - 1 for one in others}
-    n_streams = math.ceil(min(sum(one.n_samples for one in others) / SAMPLE_RATE_HZ, MOST_NEAREST_H * 3600) / _streams.PIECE_S)
-
-    def heard() -> Iterator[nearest.Stream]:
-        for stream in _streams.of_negatives(store, others, MOST_NEAREST_H, _seed(recipe), "train"):
-            starts_s = np.array([event.start_s for event in stream.events])
-            yield nearest.Stream(stream.samples, starts_s, np.array([number[event.recording] for event in stream.events]))
-
-    student, front = trainer.learner.student, registry.build("features", recipe.features)
+    settings, student = recipe.train, trainer.learner.student
+    store, front = AudioStore.open(folder / "prepare"), registry.build("features", recipe.features)
+    given, near, phrases = (student, front, trainer.learner.perturb), None, None
     with trainer.average.inside():
         student.eval()
-        found = nearest.moments(
-            student, front, trainer.learner.perturb, progress.track(heard(), "nearest to the phrase", n_streams),
-            recipe.train.last_layer_nearest, n_phrases, _seed(recipe),
-        )  # fmt: skip
+        if settings.last_layer_nearest:
+            others = progress.track(*_other_streams(recipe, store))
+            near = nearest.moments(*given, others, settings.last_layer_nearest, len(recipe.phrases), _seed(recipe))
+        if settings.last_layer_said:
+            phrases = said.bags(*given, progress.track(*_phrase_streams(recipe, store, folder)), _seed(recipe))
         student.train()
-    return found
+    return near, phrases
+
+
+def _other_streams(recipe: Recipe, store: AudioStore) -> tuple[Iterator[Any], str, int]:
+    """Train's sound that holds no phrase: streams, what to call the work, and how many streams there are."""
+    import numpy as np
+
+    from wakesmith.steps import _peaks, _streams
+    from wakesmith.training.nearest import Stream
+
+    others = _peaks.others(store.recordings.values(), "train", LABELS[1:])
+    number = {one.id: LABELS.index(one.label) + len(recipe.phrases) - 1 for one in others}
+    hours = min(sum(one.n_samples for one in others) / SAMPLE_RATE_HZ / 3600, MOST_NEAREST_H)
+
+    def heard() -> Iterator[Stream]:
+        for stream in _streams.of_negatives(store, others, MOST_NEAREST_H, _seed(recipe), "train"):
+            starts_s = np.array([event.start_s for event in stream.events])
+            yield Stream(stream.samples, starts_s, np.array([number[event.recording] for event in stream.events]))
+
+    return heard(), "nearest to the phrase", math.ceil(hours * 3600 / _streams.PIECE_S)
+
+
+def _phrase_streams(recipe: Recipe, store: AudioStore, folder: Path) -> tuple[Iterator[Any], str, int]:
+    """Train's phrases under each of `SAID_UNDER` whose kind of bed there is, a part of them under each."""
+    import numpy as np
+
+    from wakesmith.augment._bank import Bank
+    from wakesmith.rng import rng
+    from wakesmith.steps import _streams
+    from wakesmith.training.said import Spoken
+
+    beds, phrases = _streams.Beds(store, Bank(folder / "views" / "bank")), store.of("train", "wake")
+    under = [_streams.Condition(*one) for one in SAID_UNDER if one[0] == "clean" or beds.count(one[0], "train")]
+    n_each = min(len(phrases), math.ceil(recipe.train.last_layer_said / len(under)))
+    chunks = range(0, n_each, SAID_TOGETHER)
+
+    def heard() -> Iterator[Spoken]:
+        for number, condition in enumerate(under):
+            order = rng(_seed(recipe), "said", number).permutation(len(phrases))[:n_each]
+            for at in chunks:
+                some = [phrases[i] for i in order[at : at + SAID_TOGETHER]]
+                other = _seed(recipe) + 1000 * number + at  # else each stream would begin over the same bed
+                stream = _streams.of_events(store, beds, some, "train", condition, SAID_GAP_S, other, "said")
+                told = np.array([classes.said(one, recipe.phrases) for one in some])
+                yield Spoken(stream.samples, np.array([event.end_s for event in stream.events]), told)
+
+    return heard(), "phrases in streams", len(under) * len(chunks)
 
 
 def looked_at(student: Any, loss: str) -> int:

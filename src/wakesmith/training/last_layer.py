@@ -3,8 +3,8 @@
 What is trained together leans on what the training's voices alone share: a student's embedding may tell the phrase in a voice
 that is new to it while its own last layer does not. A layer learned afterwards, most of whose inputs are left out each time,
 reads the embedding evenly. After Kirichenko et al. 2022 (arXiv 2204.02937), who learn it on other data; here the rows stay and
-the dropout is new. It takes seconds, and nothing at all where the student listens. Beside the rows it may learn from moments of
-other sound that come nearest to the phrase (`nearest`).
+the dropout is new. It takes seconds, and nothing at all where the student listens. Beside the rows it may learn from streams:
+moments of other sound that come nearest to the phrase (`nearest`), and phrases of which the best moment counts (`said`).
 """
 
 from __future__ import annotations
@@ -23,17 +23,22 @@ from wakesmith.progress import say
 if TYPE_CHECKING:
     from wakesmith.data.sampling import BalancedSampler
     from wakesmith.training.nearest import Moments
+    from wakesmith.training.said import Bags
     from wakesmith.training.trainer import Trainer
 
 MOST_ROWS = 32_768
 """Whose embeddings lie in memory: drawn as the training draws them, each class and part with its share."""
-BATCH, NEAR_BATCH = 256, 128
+BATCH, NEAR_BATCH, SAID_BATCH = 256, 128, 64
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.01
 
 
-def refit(trainer: Trainer, n_steps: int, dropout: float, seed: int, near: Moments | None = None) -> None:
-    """Replace the last layer in the averaged weights, which ship. Losses on logits take part, as at their last step; `near` adds
-    cross entropy with the labels of its moments, which no teacher heard."""
+def refit(
+    trainer: Trainer, n_steps: int, dropout: float, seed: int, near: Moments | None = None, said: Bags | None = None
+) -> None:
+    """Replace the last layer in the averaged weights, which ship. Losses on logits take part, as at their last step.
+
+    `near` adds cross entropy with the labels of its moments, `said` that of the surest moment of each phrase.
+    """
     heard = _heard(trainer, min(MOST_ROWS, n_steps * BATCH))
     own = {name: trainer.average.mean[f"head.{name}"] for name in ("weight", "bias")}
     n_classes, size = own["weight"].shape
@@ -41,7 +46,7 @@ def refit(trainer: Trainer, n_steps: int, dropout: float, seed: int, near: Momen
     layer.load_state_dict(own)
     losses = [part for part in trainer.learner.parts() if part.has_alpha or not part.needs_teacher]
     last = Moment(trainer.args.max_steps - 1, trainer.args.max_steps)
-    before, after = learn(layer, heard, losses, last, n_steps, dropout, seed, near)
+    before, after = learn(layer, heard, losses, last, n_steps, dropout, seed, near, said)
     for name, value in layer.state_dict().items():
         own[name].copy_(value)
     say(f"train: the last layer once more, {n_steps} steps: loss {before:.3f} -> {after:.3f}")
@@ -78,9 +83,10 @@ def _epochs(loader: Any, sampler: BalancedSampler) -> Iterator[Any]:
 
 def learn(
     layer: nn.Linear, heard: Answers, losses: Sequence[Loss], moment: Moment, n_steps: int, dropout: float, seed: int,
-    near: Moments | None = None,
+    near: Moments | None = None, said: Bags | None = None,
 ) -> tuple[float, float]:  # fmt: skip
-    """Train a layer on embeddings (n, D) with labels (n,) and, with a teacher, its logits (n, C); and on moments near the phrase.
+    """Train a layer on embeddings (n, D) with labels (n,) and, with a teacher, its logits (n, C);
+    on moments near the phrase; and on phrases.
 
     -> mean loss of the first and of the last twentieth of the steps.
     """
@@ -97,6 +103,11 @@ def learn(
         if near is not None and len(near.labels):
             rows = torch.randint(len(near.labels), (NEAR_BATCH,), generator=chance).to(device)
             loss = loss + nn.functional.cross_entropy(layer(_left(near.embedding[rows], dropout, chance)), near.labels[rows])
+        if said is not None:
+            rows = torch.randint(len(said.labels), (SAID_BATCH,), generator=chance).to(device)
+            moments = said.embedding[rows].float()
+            told_of = torch.log_softmax(layer(moments * _left(torch.ones_like(moments[:, :1]), dropout, chance)), dim=2)
+            loss = loss - told_of.gather(2, said.labels[rows][:, None, None].expand(-1, moments.shape[1], 1)).amax(dim=1).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -106,7 +117,7 @@ def learn(
 
 
 def _left(embeddings: Tensor, dropout: float, chance: torch.Generator) -> Tensor:
-    """(n, D) with a share of the values left out, the others larger for it."""
+    """(..., D) with a share of the values left out, the others larger for it."""
     kept = torch.rand(embeddings.shape, generator=chance) >= dropout
     return embeddings * kept.to(embeddings.device) / (1 - dropout)
 
