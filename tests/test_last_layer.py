@@ -10,6 +10,8 @@ from torch import nn
 from tests.test_live import settings, taught  # noqa: F401
 from tests.test_training import TEACHER_SIZE, targets, trainer
 from wakesmith import config, registry
+from wakesmith.augment import _bank
+from wakesmith.data.audio_store import AudioStore
 from wakesmith.errors import WakesmithError
 from wakesmith.losses._base import Answers, Moment
 from wakesmith.steps import _recipe, train
@@ -160,6 +162,22 @@ def test_what_stops_it_changes_nothing_of_the_result(taught, tmp_path, monkeypat
     again = weights(recipe, taught, tmp_path / "stopped")
 
     assert all(torch.equal(value, undisturbed[name]) for name, value in again.items())
+
+
+@pytest.mark.parametrize(
+    ("option", "labels"), [("last_layer_nearest", ("near_miss", "speech", "noise")), ("last_layer_said", ("wake",))]
+)
+def test_it_learns_from_train_s_streams_and_from_no_other(taught, tmp_path, monkeypatch, option, labels):  # noqa: F811
+    _bank.make(AudioStore.open(taught / "prepare"), taught / "views" / "bank", seed=1, n_rooms=0, most_beds=4, jobs=1)
+    heard, read = [], AudioStore.recording
+    plain = weights(settings(taught, last_layer_steps=20), taught, tmp_path / "plain")
+    monkeypatch.setattr(AudioStore, "recording", lambda store, name: heard.append(name) or read(store, name))
+
+    other = weights(settings(taught, last_layer_steps=20, **{option: 10}), taught, tmp_path / "other")
+
+    assert {name for name, value in other.items() if not torch.equal(value, plain[name])} == {"head.weight", "head.bias"}
+    store = AudioStore.open(taught / "prepare")
+    assert {(store.recordings[name].split, store.recordings[name].label) for name in heard} == {("train", one) for one in labels}
 
 
 def test_a_student_with_two_layers_over_its_embedding_is_refused(tmp_path):

@@ -5,12 +5,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from tests.test_last_layer import weights
-from tests.test_live import settings, taught  # noqa: F401
 from tests.test_training import targets, trainer
 from wakesmith import config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ
-from wakesmith.data.audio_store import AudioStore
 from wakesmith.errors import WakesmithError
 from wakesmith.steps import _recipe
 from wakesmith.training import last_layer, nearest
@@ -105,21 +102,6 @@ def test_what_comes_near_is_pushed_away(tmp_path):
         return torch.softmax(near.embedding @ mean["head.weight"].T + mean["head.bias"], 1)[:, 0].mean()
 
     assert phrase(other) < 0.9 * phrase(one)
-
-
-def test_a_training_learns_from_train_s_sound_and_from_no_other(taught, tmp_path, monkeypatch):  # noqa: F811
-    heard, read = [], AudioStore.recording
-    plain = weights(settings(taught, last_layer_steps=20), taught, tmp_path / "plain")
-    monkeypatch.setattr(AudioStore, "recording", lambda store, name: heard.append(name) or read(store, name))
-
-    near = weights(settings(taught, last_layer_steps=20, last_layer_nearest=10), taught, tmp_path / "near")
-
-    assert {name for name, value in near.items() if not torch.equal(value, plain[name])} == {"head.weight", "head.bias"}
-    store = AudioStore.open(taught / "prepare")
-    told = {(store.recordings[name].split, store.recordings[name].label) for name in heard}
-    assert told == {("train", label) for label in ("near_miss", "speech", "noise")} & {
-        (one.split, one.label) for one in store.recordings.values()
-    }
 
 
 def test_without_steps_of_the_last_layer_it_is_refused():

@@ -6,12 +6,8 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from tests.test_last_layer import weights
-from tests.test_live import settings, taught  # noqa: F401
 from tests.test_nearest import ears, stream  # noqa: F401
 from wakesmith import config, registry
-from wakesmith.augment import _bank
-from wakesmith.data.audio_store import AudioStore
 from wakesmith.errors import WakesmithError
 from wakesmith.losses._base import Answers, Moment
 from wakesmith.steps import _recipe
@@ -67,19 +63,6 @@ def test_one_good_moment_is_enough_and_the_others_are_left_alone():
 
     assert with_them[0] > without[0]
     assert with_them[1] < 0.5
-
-
-def test_a_training_learns_from_train_s_phrases_and_from_no_other(taught, tmp_path, monkeypatch):  # noqa: F811
-    _bank.make(AudioStore.open(taught / "prepare"), taught / "views" / "bank", seed=1, n_rooms=0, most_beds=4, jobs=1)
-    heard, read = [], AudioStore.recording
-    plain = weights(settings(taught, last_layer_steps=20), taught, tmp_path / "plain")
-    monkeypatch.setattr(AudioStore, "recording", lambda store, name: heard.append(name) or read(store, name))
-
-    with_them = weights(settings(taught, last_layer_steps=20, last_layer_said=10), taught, tmp_path / "said")
-
-    assert {name for name, value in with_them.items() if not torch.equal(value, plain[name])} == {"head.weight", "head.bias"}
-    store = AudioStore.open(taught / "prepare")
-    assert {(store.recordings[name].split, store.recordings[name].label) for name in heard} == {("train", "wake")}
 
 
 def test_without_steps_of_the_last_layer_it_is_refused():
