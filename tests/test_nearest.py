@@ -10,7 +10,7 @@ from wakesmith import config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.errors import WakesmithError
 from wakesmith.steps import _recipe
-from wakesmith.training import last_layer, nearest
+from wakesmith.training import last_layer, nearest, streamed
 from wakesmith.training.perturb import Perturbation
 
 NOISE, SPEECH = 3, 2
@@ -27,7 +27,7 @@ def stream(seed, n_s=8.0, starts_s=(0.0, 3.0), classes=(SPEECH, NOISE)):
     chance = np.random.default_rng(seed)
     loudness = np.repeat(chance.uniform(0, 0.5, int(n_s * 10)), SAMPLE_RATE_HZ // 10)
     samples = (chance.standard_normal(len(loudness)) * loudness).astype(np.float32)
-    return nearest.Stream(samples, np.array(starts_s), np.array(classes))
+    return streamed.Stream(samples, np.array(starts_s), np.array(classes))
 
 
 def found(ears, *streams, n=1000, perturb=None, seed=1):

@@ -11,12 +11,12 @@ from wakesmith import config, registry
 from wakesmith.errors import WakesmithError
 from wakesmith.losses._base import Answers, Moment
 from wakesmith.steps import _recipe
-from wakesmith.training import last_layer, said
+from wakesmith.training import last_layer, said, streamed
 from wakesmith.training.perturb import Perturbation
 
 
 def bags(ears, *ends_s, perturb=None, seed=1):  # noqa: F811
-    spoken = said.Spoken(stream(0).samples, np.array(ends_s), np.arange(len(ends_s)))
+    spoken = streamed.Stream(stream(0).samples, np.array(ends_s), np.arange(len(ends_s)))
     return said.bags(*ears, perturb, [spoken], seed)
 
 

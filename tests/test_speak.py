@@ -167,6 +167,8 @@ def test_a_part_of_other_speech_is_said_in_other_languages(tmp_path):
     assert "es" not in {item.utterance.language for item in speak.plan(asked.speak, voices, ["hola nova"], "es-mx", 1)}
     kept = speak.foreign_speech(60, {"it": ["casa", "acqua", "sole"]}, ["casa"], np.random.default_rng(0))
     assert {word for said in kept for word in said.text.split()} == {"acqua", "sole"}
+    pairs = speak.foreign_speech(60, {"it": ["casa", "acqua"]}, ["casa acqua"], np.random.default_rng(0))
+    assert not any("casa acqua" in said.text for said in pairs)
 
 
 def test_a_voice_that_knows_one_language_says_no_other(tmp_path):

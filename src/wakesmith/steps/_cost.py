@@ -16,10 +16,10 @@ TRAIN, DEV = 0.7, 0.15
 SPOKEN_S, NATURAL_S = 0.0045, 0.8
 """A recording by espeak, and one by a network's voice. What follows is of a view, an encoding, an answer and a step of 64; of
 a round of `mine` beside its training, what it takes to listen to an hour or two."""
-LAST_LAYER_S, SEARCHED_S, SAID_S = 0.004, 0.002, 0.004
-"""A step of the last layer by itself, a recording that is searched for what comes nearest to the phrase, a phrase in a stream."""
 VIEW_S, HEARD_S, ANSWER_S, STEP_S = 0.0015, 0.008, 0.006, 0.04
 FIXED_S = {"speak": 2, "prepare": 8, "views": 6, "teach": 20, "label": 4, "train": 12, "export": 4, "evaluate": 20, "mine": 40}
+LAST_LAYER_S, SEARCHED_S, SAID_S = 0.004, 0.002, 0.004
+"""A step of the last layer by itself, a recording that is searched for what comes nearest to the phrase, a phrase in a stream."""
 
 
 def minutes(recipe: Recipe) -> dict[str, float]:

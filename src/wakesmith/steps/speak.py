@@ -193,12 +193,13 @@ def other_speech(
 
 
 def foreign_speech(n: int, lists: dict[str, list[str]], kept_out: list[str], chance: np.random.Generator) -> Iterator[Utterance]:
-    """Words of other languages, each language equally often: a listener hears films, guests and radio."""
+    """Words of other languages, each language equally often: a listener hears films, guests and radio. None holds a phrase."""
     for i in range(n):
         language = list(lists)[i % len(lists)]
         words = [word for word in lists[language] if not holds(word, kept_out)]
-        picked = chance.choice(words, size=chance.integers(1, MOST_WORDS + 1))
-        yield Utterance(" ".join(map(str, picked)), language=language)
+        picked = [str(word) for word in chance.choice(words, size=chance.integers(1, MOST_WORDS + 1))]
+        text = " ".join(picked)
+        yield Utterance(picked[0] if holds(text, kept_out) else text, language=language)
 
 
 def carriers(settings: Settings, sentences: list[str], chance: np.random.Generator) -> tuple[str, str]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import functools
-import math
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from wakesmith import config, progress, ranks, registry
+from wakesmith import config, ranks, registry
 from wakesmith import run as record
-from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.data import classes
 from wakesmith.data.records import LABELS, SPLITS, split_numbers
 from wakesmith.errors import ConfigError
@@ -24,18 +22,9 @@ from wakesmith.run import write_json
 if TYPE_CHECKING:
     import numpy as np
 
-    from wakesmith.data.audio_store import AudioStore
     from wakesmith.steps._material import Material
     from wakesmith.steps._recipe import Recipe
     from wakesmith.steps._rounds import Round
-
-MOST_NEAREST_H = 20.0
-"""Of other sound, in a drawn order, that is searched for what comes nearest to the phrase."""
-SAID_UNDER = (("clean",), ("noise", 10.0), ("noise", 5.0), ("babble", 10.0), ("babble", 5.0))
-"""What phrases in streams are said over, and the SNR in dB."""
-SAID_GAP_S = (0.5, 1.0)
-SAID_TOGETHER = 100
-"""Phrases of one stream."""
 
 
 class Settings(config.Settings):
@@ -78,7 +67,8 @@ class Settings(config.Settings):
     last_layer_nearest: int = Field(default=0, ge=0)
     """Moments of train's other sound from which it then learns too: those that score most like the phrase, heard hop by hop."""
     last_layer_said: int = Field(default=0, ge=0)
-    """Phrases of train that it then hears in streams too, quiet, in noise and in babble, of which the best moment counts."""
+    """Phrases of train that it then hears in streams too, quiet, in noise and in babble, of which the best moment counts; each
+    at most once under each of these."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Of the running mean of the weights, which is what ships; 0: the last weights."""
     evaluations: int = Field(default=5, ge=1)
@@ -116,6 +106,7 @@ def fit(
     """
     from safetensors.torch import save_file
 
+    from wakesmith.steps import _in_streams
     from wakesmith.steps._material import Material
     from wakesmith.training import checkpoints, last_layer
 
@@ -133,7 +124,7 @@ def fit(
     trainer.go_on(checkpoint)
     if recipe.train.last_layer_steps:
         steps, dropout = recipe.train.last_layer_steps, recipe.train.last_layer_dropout
-        last_layer.refit(trainer, steps, dropout, _seed(recipe), *_in_streams(recipe, folder, trainer))
+        last_layer.refit(trainer, steps, dropout, _seed(recipe), *_in_streams.heard(recipe, folder, trainer, _seed(recipe)))
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
         learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.average.mean}
@@ -230,71 +221,6 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
     learner = Learner(student, losses, perturb)
     return learner if start_from is None else _taken_up(learner, start_from)
-
-
-def _in_streams(recipe: Recipe, folder: Path, trainer: Any) -> tuple[Any, Any]:
-    """What the averaged student takes for the phrase in train's other sound, and train's phrases; None: not asked for."""
-    from wakesmith.data.audio_store import AudioStore
-    from wakesmith.training import nearest, said
-
-    settings, student = recipe.train, trainer.learner.student
-    store, front = AudioStore.open(folder / "prepare"), registry.build("features", recipe.features)
-    given, near, phrases = (student, front, trainer.learner.perturb), None, None
-    with trainer.average.inside():
-        student.eval()
-        if settings.last_layer_nearest:
-            others = progress.track(*_other_streams(recipe, store))
-            near = nearest.moments(*given, others, settings.last_layer_nearest, len(recipe.phrases), _seed(recipe))
-        if settings.last_layer_said:
-            phrases = said.bags(*given, progress.track(*_phrase_streams(recipe, store, folder)), _seed(recipe))
-        student.train()
-    return near, phrases
-
-
-def _other_streams(recipe: Recipe, store: AudioStore) -> tuple[Iterator[Any], str, int]:
-    """Train's sound that holds no phrase: streams, what to call the work, and how many streams there are."""
-    import numpy as np
-
-    from wakesmith.steps import _peaks, _streams
-    from wakesmith.training.nearest import Stream
-
-    others = _peaks.others(store.recordings.values(), "train", LABELS[1:])
-    number = {one.id: LABELS.index(one.label) + len(recipe.phrases) - 1 for one in others}
-    hours = min(sum(one.n_samples for one in others) / SAMPLE_RATE_HZ / 3600, MOST_NEAREST_H)
-
-    def heard() -> Iterator[Stream]:
-        for stream in _streams.of_negatives(store, others, MOST_NEAREST_H, _seed(recipe), "train"):
-            starts_s = np.array([event.start_s for event in stream.events])
-            yield Stream(stream.samples, starts_s, np.array([number[event.recording] for event in stream.events]))
-
-    return heard(), "nearest to the phrase", math.ceil(hours * 3600 / _streams.PIECE_S)
-
-
-def _phrase_streams(recipe: Recipe, store: AudioStore, folder: Path) -> tuple[Iterator[Any], str, int]:
-    """Train's phrases under each of `SAID_UNDER` whose kind of bed there is, a part of them under each."""
-    import numpy as np
-
-    from wakesmith.augment._bank import Bank
-    from wakesmith.rng import rng
-    from wakesmith.steps import _streams
-    from wakesmith.training.said import Spoken
-
-    beds, phrases = _streams.Beds(store, Bank(folder / "views" / "bank")), store.of("train", "wake")
-    under = [_streams.Condition(*one) for one in SAID_UNDER if one[0] == "clean" or beds.count(one[0], "train")]
-    n_each = min(len(phrases), math.ceil(recipe.train.last_layer_said / len(under)))
-    chunks = range(0, n_each, SAID_TOGETHER)
-
-    def heard() -> Iterator[Spoken]:
-        for number, condition in enumerate(under):
-            order = rng(_seed(recipe), "said", number).permutation(len(phrases))[:n_each]
-            for at in chunks:
-                some = [phrases[i] for i in order[at : at + SAID_TOGETHER]]
-                other = _seed(recipe) + 1000 * number + at  # else each stream would begin over the same bed
-                stream = _streams.of_events(store, beds, some, "train", condition, SAID_GAP_S, other, "said")
-                told = np.array([classes.said(one, recipe.phrases) for one in some])
-                yield Spoken(stream.samples, np.array([event.end_s for event in stream.events]), told)
-
-    return heard(), "phrases in streams", len(under) * len(chunks)
 
 
 def looked_at(student: Any, loss: str) -> int:

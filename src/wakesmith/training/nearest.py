@@ -11,24 +11,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from wakesmith.audio import Samples
 from wakesmith.training import streamed
 from wakesmith.training.perturb import Perturbation
 
 LEAST_HEARD_S = 0.2
 """What scores so soon after a recording began belongs to the one before it."""
-
-
-class Stream(NamedTuple):
-    """Recordings in a row: samples (N,), where each starts, in seconds (n,), and its class (n,)."""
-
-    samples: Samples
-    starts_s: npt.NDArray[np.float64]
-    classes: npt.NDArray[np.int64]
 
 
 class Moments(NamedTuple):
@@ -41,9 +31,15 @@ class Moments(NamedTuple):
 
 
 def moments(
-    student: Any, front: nn.Module, perturb: Perturbation | None, streams: Iterable[Stream], n: int, n_phrases: int, seed: int
+    student: Any,
+    front: nn.Module,
+    perturb: Perturbation | None,
+    streams: Iterable[streamed.Stream],
+    n: int,
+    n_phrases: int,
+    seed: int,
 ) -> Moments:
-    """The `n` moments that score highest, at most one of each second."""
+    """The `n` moments that score highest, at most one of each second. streams: where each recording starts."""
     device = student.head.weight.device
     chance = torch.Generator().manual_seed(seed)
     best = Moments(torch.empty(0, student.head.in_features), torch.empty(0, dtype=torch.long), torch.empty(0))
@@ -58,14 +54,14 @@ def moments(
 
 
 def _seconds(
-    student: Any, front: nn.Module, perturb: Perturbation | None, stream: Stream, n_phrases: int, chance: torch.Generator
+    student: Any, front: nn.Module, perturb: Perturbation | None, stream: streamed.Stream, n_phrases: int, chance: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:  # fmt: skip
     """The highest moments of the seconds of each piece."""
     hop_s, second, at = streamed.hop_s(student, front), streamed.hops(1.0, student, front), 0
     for embeddings, logits in streamed.pieces(student, front, perturb, stream.samples, chance):
         scores = torch.softmax(logits, dim=1)[:, :n_phrases].amax(dim=1).cpu()
         picked = np.array([i + int(scores[i : i + second].argmax()) for i in range(0, len(scores), second)])
-        owner = np.searchsorted(stream.starts_s, (at + picked + 1) * hop_s - LEAST_HEARD_S) - 1
+        owner = np.searchsorted(stream.at_s, (at + picked + 1) * hop_s - LEAST_HEARD_S) - 1
         at += len(scores)
         picked, owner = picked[owner >= 0], owner[owner >= 0]
         yield embeddings[picked].cpu(), torch.from_numpy(stream.classes[owner]), scores[picked]

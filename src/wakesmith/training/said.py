@@ -9,26 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from wakesmith.audio import Samples
 from wakesmith.training import streamed
 from wakesmith.training.perturb import Perturbation
 
 BEFORE_S, AFTER_S = 0.24, 0.42
 """Of the end of a phrase: when its moments begin and end."""
 APART_S = 0.03
-
-
-class Spoken(NamedTuple):
-    """Phrases in a stream: samples (N,), where each ends, in seconds (n,), and its class (n,)."""
-
-    samples: Samples
-    ends_s: npt.NDArray[np.float64]
-    classes: npt.NDArray[np.int64]
 
 
 class Bags(NamedTuple):
@@ -38,14 +27,14 @@ class Bags(NamedTuple):
     """(n,)"""
 
 
-def bags(student: Any, front: nn.Module, perturb: Perturbation | None, streams: Iterable[Spoken], seed: int) -> Bags:
-    """The moments of every phrase whose moments all lie in its stream."""
+def bags(student: Any, front: nn.Module, perturb: Perturbation | None, streams: Iterable[streamed.Stream], seed: int) -> Bags:
+    """The moments of every phrase whose moments all lie in its stream. streams: where each phrase ends."""
     chance, apart = torch.Generator().manual_seed(seed), streamed.hops(APART_S, student, front)
     hop_s, n_hops = streamed.hop_s(student, front), streamed.hops(BEFORE_S + AFTER_S, student, front)
     embeddings, labels = [], []
     for stream in streams:
         heard = torch.cat([piece for piece, _ in streamed.pieces(student, front, perturb, stream.samples, chance)])
-        for end_s, label in zip(stream.ends_s, stream.classes, strict=True):
+        for end_s, label in zip(stream.at_s, stream.classes, strict=True):
             first = round((end_s - BEFORE_S) / hop_s)
             if first >= 0 and first + n_hops <= len(heard):
                 embeddings.append(heard[first : first + n_hops : apart].half())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,14 @@ from wakesmith.training.perturb import Perturbation
 
 PIECE_S = 6
 """Heard at once, and perturbed alike."""
+
+
+class Stream(NamedTuple):
+    """Recordings in a row: samples (N,), a time of each in seconds (n,), and its class (n,)."""
+
+    samples: Samples
+    at_s: npt.NDArray[np.float64]
+    classes: npt.NDArray[np.int64]
 
 
 def hop_s(student: Any, front: Any) -> float:

@@ -70,9 +70,8 @@ class Kokoro:
     name = "kokoro"
     licence = "Kokoro-82M (Apache-2.0)"
     says_phonemes = True
-    foreign = frozenset(FIRST_LETTERS) & frozenset(_texts.foreign()) - {
-        "ja"
-    }  # whose writing espeak does not turn into its sounds
+    # of Japanese espeak gives other sounds than the model learned
+    foreign = frozenset(FIRST_LETTERS) & frozenset(_texts.foreign()) - {"ja"}
 
     def __init__(self, config: Config) -> None:
         self.config = config
