@@ -29,20 +29,20 @@ from wakesmith.rng import rng
 from wakesmith.run import Run
 from wakesmith.steps import _recipe, _score, evaluate, forge
 from wakesmith.steps._heard import best, missed
+from wakesmith.steps._options import with_natural_voices
 
 QUICK: dict[str, Any] = {
-    "speak": {"n_wake": 700, "n_near_miss": 600, "n_speech": 1500},
     "data": {"most_clips": {"speech": 2500, "noise": 400}},
-    "views": {"n_views": 4, "n_rooms": 120},
     "teach": {"views": 2, "gate": "warn"},
     "label": {"keep_encodings": True},
-    "train": {"steps": 1000, "keep_features": True},
+    "train": {"keep_features": True},
     "evaluate": {"beds": ["noise"], "snrs_db": [10.0], "max_room_positives": 0},
 }
+"""Beside the preset `quick`: real speech and noise among what it learns from, and what the arms share is kept."""
 RATES = (0.5, 2.0)
 """False accepts per hour of test at which the arms are compared, each at the threshold that gives it there."""
-LEFT_OUT = "left out"
-"""Split of the recordings that an arm does not learn from."""
+LEFT_OUT = "test"
+"""Split of the clips that an arm does not learn from: of test none is heard, its streams are made from recordings."""
 
 
 class Result(NamedTuple):
@@ -149,10 +149,7 @@ def of_phrase(chosen: argparse.Namespace, label: str) -> list[Result]:
     values = merge(QUICK, {"phrase": label.replace("_", " "), "teacher": teacher_named(chosen.teacher)})
     values = merge(values, {"data": {"sources": data_sources(chosen.data, label, chosen.judged)}})
     if chosen.kokoro:
-        kokoro = {"name": "kokoro", "share": 0.1, "path": str(chosen.kokoro)}
-        values = merge(
-            values, {"speak": {"voices": [{"name": "espeak", "share": 1.0}, {"name": "hibari", "share": 0.1}, kokoro]}}
-        )
+        values = with_natural_voices(values, "quick", str(chosen.kokoro))
     for text in chosen.set:
         values = merge(values, assignment(text))
     home = chosen.out / f"{label}-{chosen.judged}"
@@ -225,7 +222,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("labels", nargs="+", help="labels of phrases in wake/manifest.csv")
     parser.add_argument("--teacher", default="moonshine", help="name, or name:FOLDER")
-    parser.add_argument("--kokoro", type=Path, help="folder of the Kokoro voices, which then speak a twelfth of everything")
+    parser.add_argument("--kokoro", type=Path, help="folder of the Kokoro voices, which then speak a part of everything")
     parser.add_argument("--count", type=int, default=20, help="recordings to learn from")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.3], help="train.own_share, an arm each")
     parser.add_argument("--seeds", type=int, default=2)
