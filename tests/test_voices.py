@@ -111,6 +111,32 @@ def test_speech_lies_where_voices_have_their_power():
         assert power[(hz > 80) & (hz < 4000)].sum() > 0.4 * power.sum(), speaker
 
 
+@needs_hibari
+def test_hibari_is_a_larger_or_a_smaller_person_at_the_same_pace():
+    voices = {pitch: made("hibari", pitch=[pitch] * 2, speed=[1, 1], accent_share=0) for pitch in (0.7, 1, 1.2)}
+    said = {pitch: voice.say(Utterance("hey nova"), "heart", rng(1)) for pitch, voice in voices.items()}
+    middle_hz = {}
+    for pitch, samples in said.items():
+        power = np.square(np.abs(np.fft.rfft(samples)))
+        middle_hz[pitch] = np.interp(0.5, np.cumsum(power) / power.sum(), np.fft.rfftfreq(len(samples), 1 / 16_000))
+
+    assert [len(said[pitch]) for pitch in (0.7, 1.2)] == [pytest.approx(len(said[1]), rel=0.15)] * 2
+    assert middle_hz[0.7] < 0.85 * middle_hz[1] < 0.95 * middle_hz[1.2]
+
+
+@needs_hibari
+def test_hibari_says_a_share_in_accents():
+    voices = [made("hibari", accent_share=share, pitch=[1, 1], speed=[1, 1]) for share in (0.0, 0.5, 1.0)]
+    said = [[voice.say(Utterance("computer"), "heart", rng(seed)) for seed in range(20)] for voice in voices]
+    as_usual = {len(samples) for samples in said[0]}
+
+    other = [sum(len(samples) not in as_usual for samples in takes) for takes in said]
+
+    assert other[0] == 0
+    assert 4 <= other[1] <= 16
+    assert other[2] >= 18
+
+
 @needs_espeak
 def test_a_phrase_and_its_phonemes_sound_alike_in_length():
     library = _espeak.library()

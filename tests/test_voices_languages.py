@@ -10,9 +10,10 @@ import pytest
 
 from wakesmith import audio, registry
 from wakesmith.config import part
+from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import ConfigError
 from wakesmith.rng import rng
-from wakesmith.steps import say, speak
+from wakesmith.steps import _recipe, say, speak
 from wakesmith.voices import _espeak, _kokoro_sounds, _texts
 from wakesmith.voices._base import Utterance
 
@@ -140,6 +141,33 @@ def test_speak_stops_at_a_voice_that_cannot_speak_the_language(tmp_path):
     with pytest.raises(ConfigError, match="English only"):
         speak.run(SimpleNamespace(phrases=["oye nova"], language="es", seed=1, speak=settings), tmp_path)
     assert not (tmp_path / "speak").exists()
+
+
+@pytest.mark.parametrize(
+    ("language", "speak_it"), [("en", ["espeak", "hibari"]), ("en-gb", ["espeak", "hibari"]), ("es", ["espeak"])]
+)
+def test_a_voice_may_be_for_phrases_of_some_languages_alone(language, speak_it):
+    voices = speak.taking_part([part("voices", "espeak"), part("voices", "hibari", only_for=["en"])], language)
+
+    assert [voice.name for voice in voices] == speak_it
+    assert {voice.language for voice in voices} == {language}
+
+
+def test_a_phrase_that_no_voice_is_for_is_refused():
+    with pytest.raises(ConfigError, match=r"none is for phrases in 'es'.*speak\.voices=\[espeak\]"):
+        speak.taking_part([part("voices", "hibari", only_for=["en"])], "es")
+
+
+@needs_espeak
+@pytest.mark.parametrize("preset", ["quick", "standard"])
+def test_every_preset_speaks_spanish_without_hibari(tmp_path, capsys, preset):
+    few = {"n_wake": 2, "n_near_miss": 0, "n_speech": 4}
+    recipe = _recipe.load({"phrase": "oye nova", "language": "es", "speak": few}, preset=preset)
+
+    speak.run(recipe, tmp_path)
+
+    assert "without hibari, which `only_for` keeps from phrases in 'es'" in capsys.readouterr().err
+    assert {r.source for r in load_jsonl(tmp_path / "speak" / "recordings.jsonl", Recording)} == {"espeak"}
 
 
 @needs_piper

@@ -11,7 +11,7 @@ from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import ConfigError
 from wakesmith.rng import rng
 from wakesmith.steps import _recipe
-from wakesmith.steps.speak import in_language
+from wakesmith.steps.speak import taking_part
 from wakesmith.text import composed
 from wakesmith.voices._base import Utterance, check_letters
 
@@ -24,7 +24,7 @@ def unheard(folder: Path) -> tuple[config.PartSettings, str]:
     if not path.exists():
         raise ConfigError(f"{folder}: not a prepared run. Run: wakesmith prepare {folder}")
     recipe = _recipe.load(config.read_yaml(folder / "config.yaml"))
-    voices = {voice.name: in_language(voice, recipe.language) for voice in recipe.speak.voices}
+    voices = {voice.name: voice for voice in taking_part(recipe.speak.voices, recipe.language)}
     for recording in load_jsonl(path, Recording):
         voice, _, speaker = recording.speaker.partition("/")
         if recording.split == "test" and recording.label == "wake" and voice == recording.source and voice in voices:

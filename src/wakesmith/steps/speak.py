@@ -89,7 +89,9 @@ def run(recipe: Any, folder: Path) -> Path:
     settings: Settings = recipe.speak
     for doubt in doubts(recipe):
         progress.say(f"speak: {doubt}")
-    voices = [in_language(voice, recipe.language) for voice in settings.voices]
+    voices = taking_part(settings.voices, recipe.language)
+    if left_out := sorted({voice.name for voice in settings.voices} - {voice.name for voice in voices}):
+        progress.say(f"speak: without {', '.join(left_out)}, which `only_for` keeps from phrases in '{recipe.language}'")
     items = plan(settings, voices, recipe.phrases, recipe.language, recipe.seed)
     out = folder / "speak"
     marks = out / "whole"
@@ -113,6 +115,23 @@ def doubts(recipe: Any) -> list[str]:
         if (n := n_syllables(phrase, recipe.language)) < FEWEST_SYLLABLES:
             many = "syllable" if n == 1 else "syllables"
             found.append(f"'{phrase}' has {n} {many}: much of what people say will wake it. Take {FEWEST_SYLLABLES} or more.")
+    return found
+
+
+def taking_part(voices: list[config.PartSettings], language: str) -> list[config.PartSettings]:
+    """Settings of the voices that speak for a phrase in a language, each with the language it speaks.
+
+    Raises ConfigError when none is left.
+    """
+    found = []
+    for voice in voices:
+        only_for = getattr(voice, "only_for", [])
+        if not only_for or {language, _texts.base(language)} & set(only_for):
+            found.append(in_language(voice, language))
+    if not found:
+        raise ConfigError(
+            f"speak.voices: none is for phrases in '{language}'. Name one that speaks it: --set speak.voices=[espeak]"
+        )
     return found
 
 

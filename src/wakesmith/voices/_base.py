@@ -53,6 +53,8 @@ class VoiceSettings(PartSettings):
     """Part of all utterances that this voice says, relative to the other voices; or of each kind: {wake: 1, speech: 0.2}."""
     language: str = ""
     """Language code such as en, es or de; empty: the recipe's."""
+    only_for: list[str] = []
+    """Languages of a phrase that this voice takes part for, such as [en]; empty: every one."""
 
 
 class Voice(Protocol):

@@ -11,7 +11,7 @@ from pydantic import Field
 from wakesmith.audio import Samples
 from wakesmith.config import span
 from wakesmith.errors import ConfigError
-from wakesmith.voices import _kokoro_sounds, _texts
+from wakesmith.voices import _accents, _kokoro_sounds, _texts
 from wakesmith.voices._base import Utterance, VoiceSettings, finished, need
 
 RATE_HZ = 24_000
@@ -23,6 +23,10 @@ class Config(VoiceSettings):
     """`heart` lies in the package; emma, fenrir, fable and kore are fetched when first named."""
     speed: Annotated[list[float], span(0.5, 2)] = [0.75, 1.3]
     """Slowest and fastest speech; 1 is the voice's own pace."""
+    pitch: Annotated[list[float], span(0.5, 2)] = [0.7, 1.2]
+    """Largest and smallest person: pitch and formants move together and the pace stays; 1 is the voice's own."""
+    accent_share: float = Field(default=0.5, ge=0, le=1)
+    """Of what is said in the accents of other mother tongues."""
 
 
 class HibariVoice:
@@ -51,13 +55,18 @@ class HibariVoice:
 
     def say(self, utterance: Utterance, speaker: str, rng: np.random.Generator) -> Samples:
         model = _model(speaker)
-        speed, seed = float(np.exp(rng.uniform(*np.log(self.config.speed)))), int(rng.integers(2**31))
+        speed, pitch = (float(np.exp(rng.uniform(*np.log(bounds)))) for bounds in (self.config.speed, self.config.pitch))
         if utterance.phonemes:
-            sounds = _kokoro_sounds.from_espeak(utterance, "en-gb" if self.british[speaker] else "en-us")
-            samples = model.from_phonemes(sounds, speed, seed)
+            parts = [_kokoro_sounds.from_espeak(utterance, "en-gb" if self.british[speaker] else "en-us")]
         else:
-            samples = model(utterance.text, speed, seed)
-        return finished(samples, RATE_HZ, rng, f"hibari/{speaker}: {utterance.text!r}")
+            parts = model.phonemize(utterance.text)
+        if rng.random() < self.config.accent_share:
+            parts = [_accents.accented(sounds, "" if utterance.phonemes else utterance.text, rng) for sounds in parts]
+        # Read at another rate than it was made at, a voice is higher or lower in pitch and formants, and faster or slower.
+        seed = int(rng.integers(2**31))
+        said = [model.from_phonemes(sounds, speed / pitch, seed) for sounds in parts]
+        samples = np.concatenate(said or [np.zeros(0, np.float32)])
+        return finished(samples, round(RATE_HZ * pitch), rng, f"hibari/{speaker}: {utterance.text!r}")
 
 
 @cache
