@@ -1,5 +1,8 @@
 """The last layer by itself: what it reads, what it changes, and that it gives up inputs which hold for some rows alone."""
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,7 @@ from tests.test_training import TEACHER_SIZE, targets, trainer
 from wakesmith import config, registry
 from wakesmith.augment import _bank
 from wakesmith.data.audio_store import AudioStore
+from wakesmith.data.records import Recording, load_jsonl, save_jsonl
 from wakesmith.errors import WakesmithError
 from wakesmith.losses._base import Answers, Moment
 from wakesmith.steps import _recipe, train
@@ -162,6 +166,23 @@ def test_what_stops_it_changes_nothing_of_the_result(taught, tmp_path, monkeypat
     again = weights(recipe, taught, tmp_path / "stopped")
 
     assert all(torch.equal(value, undisturbed[name]) for name, value in again.items())
+
+
+def spoken(taught, folder):  # noqa: F811
+    """The same run, of whose speech none was given by a source."""
+    shutil.copytree(taught, folder)
+    path = folder / "prepare" / "recordings.jsonl"
+    save_jsonl(path, [dataclasses.replace(one, path="") for one in load_jsonl(path, Recording)])
+    return folder
+
+
+def test_of_synthetic_voices_alone_nothing_is_searched(taught, tmp_path, capsys):  # noqa: F811
+    taught = spoken(taught, tmp_path / "run")
+    plain = weights(settings(taught, last_layer_steps=20), taught, tmp_path / "plain")
+    other = weights(settings(taught, last_layer_steps=20, last_layer_nearest=10), taught, tmp_path / "other")
+
+    assert "without last_layer_nearest, since train holds no recording of other speech" in capsys.readouterr().err
+    assert all(torch.equal(value, plain[name]) for name, value in other.items())
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def make_run(folder, shuffled=False, texts=("",)):
     recordings = [
         Recording(
             f"r{i}",
-            "",
+            f"/given/{i}.wav" if clip.label == "speech" else "",
             texts[i % len(texts)],
             clip.label,
             "",

@@ -27,7 +27,10 @@ SAID_TOGETHER = 100
 
 
 def heard(recipe: Recipe, folder: Path, trainer: Any, seed: int) -> tuple[Any, Any]:
-    """What the averaged student takes for the phrase in train's other sound, and train's phrases; None: not asked for."""
+    """What the averaged student takes for the phrase in train's other sound, and train's phrases; None: not asked for.
+
+    Of synthetic voices alone nothing is searched: what comes nearest among them teaches to hear fewer people (docs/log.md).
+    """
     from wakesmith.data.audio_store import AudioStore
     from wakesmith.training import nearest, said
 
@@ -36,9 +39,13 @@ def heard(recipe: Recipe, folder: Path, trainer: Any, seed: int) -> tuple[Any, A
     given, near, phrases = (student, front, trainer.learner.perturb), None, None
     with trainer.average.inside():
         student.eval()
-        if settings.last_layer_nearest:
+        searched = settings.last_layer_nearest
+        if searched and not any(not one.is_spoken for one in store.of("train", "speech")):
+            searched = 0
+            progress.say("train: without last_layer_nearest, since train holds no recording of other speech")
+        if searched:
             others = progress.track(*_other_streams(recipe, store, seed))
-            near = nearest.moments(*given, others, settings.last_layer_nearest, len(recipe.phrases), seed)
+            near = nearest.moments(*given, others, searched, len(recipe.phrases), seed)
         if settings.last_layer_said:
             phrases = said.bags(*given, progress.track(*_phrase_streams(recipe, store, folder, seed)), seed)
         student.train()

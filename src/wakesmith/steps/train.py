@@ -65,7 +65,8 @@ class Settings(config.Settings):
     last_layer_dropout: float = Field(default=0.85, ge=0, lt=1)
     """Share of the embedding that is left out each time while it learns by itself."""
     last_layer_nearest: int = Field(default=0, ge=0)
-    """Moments of train's other sound from which it then learns too: those that score most like the phrase, heard hop by hop."""
+    """Moments of train's other sound from which it then learns too: those that score most like the phrase, heard hop by hop.
+    Left out where train holds no recording of other speech."""
     last_layer_said: int = Field(default=0, ge=0)
     """Phrases of train that it then hears in streams too, quiet, in noise and in babble, of which the best moment counts; each
     at most once under each of these."""
