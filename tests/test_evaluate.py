@@ -387,6 +387,29 @@ def test_the_runtime_keeps_to_the_rate_on_dev(seed: int, allowed: int, window: i
     assert dev.false_accepts(point) <= allowed
 
 
+def thinning(split: str, seed: int, loudest: float = 0.0) -> Heard:
+    """Half an hour with 400 peaks 4.5 s apart whose log-odds thin out, and one peak of another kind."""
+    made = heard(split, [0.9], [0.1], hours=0.5)
+    times_s, scores = np.arange(1, 22_501) * 0.08, np.zeros(22_500)
+    scores[20::56][:400] = 1 / (1 + np.exp(4 - np.random.default_rng(seed).exponential(0.5, 400)))
+    scores[10] = loudest
+    made.streams["negatives"][0] = dataclasses.replace(made.streams["negatives"][0], times_s=times_s, scores=scores)
+    return made
+
+
+def test_of_few_hours_the_tail_chooses_and_no_single_peak():
+    usual, odd = thinning("dev", 1), thinning("dev", 1, loudest=0.99)
+    points = [_judge.at_rate(dev, rate, 1, 1.0, floor=0.05) for dev in (usual, odd) for rate in (0.1, 0.5)]
+
+    assert [(is_bound, kept) for _, is_bound, kept in points] == [(True, True)] * 4
+    thresholds = [point.threshold for point, _, _ in points]
+    assert thresholds[0] > thresholds[1]
+    assert thresholds[1] < thresholds[3] < 0.9
+    assert usual.false_accepts(points[1][0]) <= 1
+    told = _predict.expected(usual, points[1][0], 2.0, floor=0.05)
+    assert (told["set_by_peak"], told["dev_count"]) == (False, usual.false_accepts(points[1][0]))
+
+
 def test_negatives_at_the_very_top_are_told_as_a_rate_not_kept():
     dev = heard("dev", [1.0], [1.0, 1.0], hours=1.0)
 

@@ -305,3 +305,39 @@ def test_near_misses_are_no_false_accepts_of_an_hour():
     assert (with_them["frr"], without["frr"]) == (1.0, 0.0)
     assert without["fa_hours"] == pytest.approx(0.1)
     assert with_them["wake_auc"] == without["wake_auc"]
+
+
+def of_log_odds(log_odds):
+    return 1 / (1 + np.exp(-log_odds))
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.6, 1.0])
+def test_the_tail_tells_a_rate_that_its_hours_are_too_few_for(scale):
+    """600 peaks in 0.5 h whose log-odds are exponential over -4: the true rate over a threshold is known."""
+    hours, asked, rates = 0.5, 0.5, []
+    for seed in range(200):
+        heights = of_log_odds(-4 + np.random.default_rng(seed).exponential(scale, 600))
+        threshold = metrics.threshold_beyond(heights, hours, asked)
+        rates.append(600 / hours * np.exp(-(np.log(threshold / (1 - threshold)) + 4) / scale))
+
+    assert np.median(rates) == pytest.approx(asked, rel=0.15)
+    assert np.percentile(rates, 90) < 4 * asked
+    assert np.percentile(rates, 10) > asked / 4
+
+
+def test_one_loud_peak_decides_no_threshold():
+    heights = of_log_odds(-4 + np.random.default_rng(1).exponential(0.6, 600))
+    with_it = metrics.threshold_beyond(np.r_[heights, 0.999], 0.5, 0.5)
+
+    assert metrics.threshold_beyond(heights, 0.5, 0.5) < with_it < 0.95
+    assert metrics.threshold_at(np.r_[heights, 0.999], 0.5, 0.5, 0.0)[0] > 0.99
+
+
+def test_a_rarer_rate_takes_a_higher_threshold_and_few_peaks_none():
+    heights = of_log_odds(-4 + np.random.default_rng(1).exponential(0.6, 600))
+    asked = [metrics.threshold_beyond(heights, 0.5, rate) for rate in (0.1, 0.5, 1.0)]
+
+    assert 1 > asked[0] > asked[1] > asked[2] > 0
+    assert metrics.threshold_beyond(heights[: metrics.LEAST_PEAKS - 1], 0.5, 0.5) is None
+    assert metrics.threshold_beyond(np.ones(600), 0.5, 0.5) == pytest.approx(1, abs=1e-5)
+    assert 0 <= metrics.threshold_beyond(np.zeros(600), 0.5, 0.5) < 1e-5

@@ -337,7 +337,7 @@ def test_the_trade_off_has_a_shade_for_its_interval():
 
 
 def test_a_threshold_that_is_a_bound_says_so():
-    assert "0.1 (bound)" in report.table(a_report())
+    assert "0.1 (few hours)" in report.table(a_report())
 
 
 def test_a_rate_that_no_threshold_keeps_is_told_and_not_called_a_bound():
@@ -347,7 +347,7 @@ def test_a_rate_that_no_threshold_keeps_is_told_and_not_called_a_bound():
 
     assert "no threshold keeps to 0.5 an hour" in " ".join(report.warnings(made))
     assert "0.1 (not kept)" in report.table(made)
-    assert "0.1 (bound)" not in report.table(made)
+    assert "0.1 (few hours)" not in report.table(made)
 
 
 def points(page: str, colour: str) -> np.ndarray:

@@ -51,6 +51,12 @@ def burstiness(counts: npt.NDArray[np.integer], hours: Numbers) -> float:
     return max(1.0, float(np.square(counts - total * shares).sum() / (total * free)))
 
 
+TAIL_PEAKS, LEAST_PEAKS = 50, 250
+"""Peaks that make a tail, and of how many at least: fewer would reach into what is no tail any more."""
+LEAST_SCORE = 1e-6
+"""Scores are kept so far from 0 and 1 before their log-odds are taken."""
+
+
 def expected_rate(k: int, hours: float, *, set_by_peak: bool, burst: float = 1.0) -> tuple[float, float, float]:
     """The rate per hour behind k events of a tuning set: (mean, low, high), 95 % from end to end.
 
@@ -111,6 +117,21 @@ def threshold_at(heights: Numbers, hours: float, fa_per_hour: float, floor: floa
     ordered = np.sort(heights)[::-1]
     over = float(ordered[allowed]) if allowed < len(ordered) else 0.0
     return max(floor, float(np.nextafter(np.float32(over), np.float32(2)))), allowed == 0
+
+
+def threshold_beyond(heights: Numbers, hours: float, fa_per_hour: float) -> float | None:
+    """The threshold at a rate that the hours are too few to show, from the tail of the peaks. (n,) -> 0..1; None: too few peaks.
+
+    What the log-odds of the loudest `TAIL_PEAKS` lie over the next one is taken as exponential, the limit of tails that are
+    neither heavy nor bounded (peaks over threshold: Pickands 1975, https://doi.org/10.1214/aos/1176343003).
+    """
+    if len(heights) < LEAST_PEAKS:
+        return None
+    loudest = np.clip(np.sort(heights)[::-1][: TAIL_PEAKS + 1].astype(np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
+    log_odds = np.log(loudest / (1 - loudest))
+    slope = float((log_odds[:-1] - log_odds[-1]).mean())
+    beyond = log_odds[-1] + slope * math.log(TAIL_PEAKS / (fa_per_hour * hours))
+    return float(np.float32(1 / (1 + math.exp(-beyond))))
 
 
 def det(positives: Numbers, heights: Numbers, hours: float) -> tuple[Numbers, Numbers, Numbers]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wakesmith.errors import DataError
+from wakesmith.metrics import LEAST_PEAKS, TAIL_PEAKS
 
 Row = list[str]
 SHARE_HEAD = ["missed", "FRR", "95 % interval"]
@@ -48,7 +49,7 @@ def warnings(report: dict[str, Any]) -> list[str]:
     if dev["hours"] * rate < 1:
         told.append(
             f"Dev holds {dev['hours']:.2f} h of negatives: too few to choose a threshold for {rate:g} false accepts an hour. "
-            "It lies just over the loudest one."
+            "It comes from how their loudest moments thin out, or lies just over the loudest where they are too few for that."
         )
     if test["hours"] < 3 / rate:
         told.append(
@@ -87,7 +88,8 @@ def method(report: dict[str, Any]) -> str:
         f"the level named{_beds(heard)}. False accepts are detections in other speech and noise{_others(each)}, {refractory} "
         "apart at least; near misses are counted apart. Threshold, smoothing and the time between detections were chosen on "
         f"{chosen_on}, and applied to test unchanged. Where those hours are too few for one event at a rate, the "
-        "threshold lies just over the loudest negative of dev, and is a bound, not an estimate. It never goes under a floor "
+        f"threshold comes from how the {TAIL_PEAKS} loudest negatives of dev thin out, an estimate of what was not heard yet "
+        f"(with under {LEAST_PEAKS} peaks it lies just over the loudest). It never goes under a floor "
         "(evaluate.threshold_floor): a quiet hour says little about the next hundred. The prediction is for audio of dev's kind: "
         "a threshold just over dev's peak number k + 1 lets through k + 1 in dev's hours on average, not k. Its interval counts "
         f"in that dev and test are both samples, and that {_by_phrase(each, _bursts)}. FRR intervals are Wilson's, rates have "
@@ -179,7 +181,7 @@ def source_row(row: dict[str, Any]) -> Row:
 
 
 def rate_row(row: dict[str, Any]) -> Row:
-    bound = " (not kept)" if not row["kept_on_dev"] else " (bound)" if row["is_bound"] else ""
+    bound = " (not kept)" if not row["kept_on_dev"] else " (few hours)" if row["is_bound"] else ""
     return [
         f"{row['target_fa_per_hour']:g}{bound}", f"{row['threshold']:.3f}", percent(row["clean"]["frr"]),
         percent(row["all_conditions"]["frr"]), rate_text(row["false_accepts"]),

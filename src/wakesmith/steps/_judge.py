@@ -25,20 +25,29 @@ interval held 73 to 89 % of simulated counts; compared at ten it held 84 to 97 %
 def at_rate(dev: Heard, fa_per_hour: float, window: int, refractory_s: float, floor: float) -> tuple[OperatingPoint, bool, bool]:
     """The lowest threshold, not under `floor`, at which the runtime's own detections in dev keep to a rate.
 
-    -> (operating point, whether it is only a bound, whether the rate is kept: not when even a threshold of 1 fires too often).
+    Where dev's hours are too few for one event at that rate, the tail of its peaks tells, one loud peak alone does not.
+    -> (operating point, whether the hours are too few, whether the rate is kept: not when even a threshold of 1 fires too often).
     """
     heights = np.sort(dev.heights(window, refractory_s))
     threshold, is_bound = metrics.threshold_at(heights, dev.hours, fa_per_hour, floor)
+    beyond = metrics.threshold_beyond(heights, dev.hours, fa_per_hour) if is_bound else None
+    if beyond is not None:
+        point = _point(max(beyond, floor), window, refractory_s, fa_per_hour, dev.hours)
+        return point, is_bound, metrics.poisson(dev.false_accepts(point), dev.hours)[0] <= fa_per_hour
     while True:
-        point = OperatingPoint(
-            threshold=min(threshold, 1.0), smoothing_window=window, refractory_s=refractory_s,
-            target_fa_per_hour=fa_per_hour, chosen_on=f"dev, {dev.hours:.2f} h",
-        )  # fmt: skip
+        point = _point(min(threshold, 1.0), window, refractory_s, fa_per_hour, dev.hours)
         kept = dev.false_accepts(point) <= fa_per_hour * dev.hours + 1e-9
         over = heights[heights >= point.threshold]
         if kept or threshold >= 1.0 or not len(over):
             return point, is_bound, kept
         threshold = float(np.nextafter(np.float32(over[0]), np.float32(2)))
+
+
+def _point(threshold: float, window: int, refractory_s: float, fa_per_hour: float, hours: float) -> OperatingPoint:
+    return OperatingPoint(
+        threshold=threshold, smoothing_window=window, refractory_s=refractory_s, target_fa_per_hour=fa_per_hour,
+        chosen_on=f"dev, {hours:.2f} h",
+    )  # fmt: skip
 
 
 def choose(dev: Heard, settings: Settings) -> tuple[OperatingPoint, list[dict[str, Any]]]:

@@ -18,7 +18,7 @@ from wakesmith.errors import WakesmithError
 FORGE_NEEDS = ("cli", "onnx", "train")
 """Extras without which no wake word can be forged; which voice and which teacher speak and answer is a choice."""
 FOR_DEVELOPERS = ("dev", "fuzz")
-QUICK_GB = 1
+QUICK_GB = 3
 """Disk that the preset quick fills, rounded up."""
 GB = 1 << 30
 PORT_AUDIO = "apt install libportaudio2, or brew install portaudio"
