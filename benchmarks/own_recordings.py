@@ -23,6 +23,7 @@ from wakesmith import bundle, metrics
 from wakesmith.config import assignment, merge, teacher_named
 from wakesmith.data.audio_store import AudioStore
 from wakesmith.data.records import Clip, Recording, load_jsonl, save_jsonl
+from wakesmith.errors import ConfigError
 from wakesmith.importers import manifest_csv
 from wakesmith.progress import say
 from wakesmith.rng import rng
@@ -152,6 +153,8 @@ def of_phrase(chosen: argparse.Namespace, label: str) -> list[Result]:
         values = with_natural_voices(values, "quick", str(chosen.kokoro))
     for text in chosen.set:
         values = merge(values, assignment(text))
+    if _recipe.load(values, preset="quick").train.last_layer_said:
+        raise ConfigError("train.last_layer_said: hears recordings that an arm leaves out. Leave it at 0 here.")
     home = chosen.out / f"{label}-{chosen.judged}"
     prepare(values, home / "shared")
     recordings = load_jsonl(home / "shared" / "prepare" / "recordings.jsonl", Recording)

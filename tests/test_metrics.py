@@ -339,5 +339,6 @@ def test_a_rarer_rate_takes_a_higher_threshold_and_few_peaks_none():
 
     assert 1 > asked[0] > asked[1] > asked[2] > 0
     assert metrics.threshold_beyond(heights[: metrics.LEAST_PEAKS - 1], 0.5, 0.5) is None
+    assert metrics.threshold_beyond(heights, 2.0, 0.5) is None  # hours enough for one event
     assert metrics.threshold_beyond(np.ones(600), 0.5, 0.5) == pytest.approx(1, abs=1e-5)
     assert 0 <= metrics.threshold_beyond(np.zeros(600), 0.5, 0.5) < 1e-5

@@ -120,12 +120,14 @@ def threshold_at(heights: Numbers, hours: float, fa_per_hour: float, floor: floa
 
 
 def threshold_beyond(heights: Numbers, hours: float, fa_per_hour: float) -> float | None:
-    """The threshold at a rate that the hours are too few to show, from the tail of the peaks. (n,) -> 0..1; None: too few peaks.
+    """The threshold at a rate that the hours are too few to show, from the tail of the peaks. (n,) -> 0..1.
+
+    None where the hours hold an event at that rate, so that `threshold_at` knows, and for too few peaks.
 
     What the log-odds of the loudest `TAIL_PEAKS` lie over the next one is taken as exponential, the limit of tails that are
     neither heavy nor bounded (peaks over threshold: Pickands 1975, https://doi.org/10.1214/aos/1176343003).
     """
-    if len(heights) < LEAST_PEAKS:
+    if math.floor(fa_per_hour * hours + 1e-9) or len(heights) < LEAST_PEAKS:
         return None
     loudest = np.clip(np.sort(heights)[::-1][: TAIL_PEAKS + 1].astype(np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
     log_odds = np.log(loudest / (1 - loudest))

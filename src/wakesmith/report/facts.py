@@ -91,7 +91,8 @@ def method(report: dict[str, Any]) -> str:
         f"threshold comes from how the {TAIL_PEAKS} loudest negatives of dev thin out, an estimate of what was not heard yet "
         f"(with under {LEAST_PEAKS} peaks it lies just over the loudest). It never goes under a floor "
         "(evaluate.threshold_floor): a quiet hour says little about the next hundred. The prediction is for audio of dev's kind: "
-        "a threshold just over dev's peak number k + 1 lets through k + 1 in dev's hours on average, not k. Its interval counts "
+        "a threshold just over dev's peak number k + 1 lets through k + 1 in dev's hours on average, not k; of one from the tail "
+        "dev's count over it tells. Its interval counts "
         f"in that dev and test are both samples, and that {_by_phrase(each, _bursts)}. FRR intervals are Wilson's, rates have "
         "exact Poisson intervals, both of 95 %; with no event at all the upper end is one-sided."
     )

@@ -30,7 +30,7 @@ def at_rate(dev: Heard, fa_per_hour: float, window: int, refractory_s: float, fl
     """
     heights = np.sort(dev.heights(window, refractory_s))
     threshold, is_bound = metrics.threshold_at(heights, dev.hours, fa_per_hour, floor)
-    beyond = metrics.threshold_beyond(heights, dev.hours, fa_per_hour) if is_bound else None
+    beyond = metrics.threshold_beyond(heights, dev.hours, fa_per_hour)
     if beyond is not None:
         point = _point(max(beyond, floor), window, refractory_s, fa_per_hour, dev.hours)
         return point, is_bound, metrics.poisson(dev.false_accepts(point), dev.hours)[0] <= fa_per_hour

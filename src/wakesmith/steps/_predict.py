@@ -10,7 +10,7 @@ import numpy as np
 from wakesmith import metrics
 from wakesmith.card import OperatingPoint
 from wakesmith.data.splits import Group
-from wakesmith.steps._heard import Heard, Numbers
+from wakesmith.steps._heard import Heard
 from wakesmith.steps._judge import RATES, at_rate, rate
 
 N_PEAKS = 50
@@ -29,23 +29,15 @@ def bursts(dev: Heard, window: int, refractory_s: float) -> float:
 def expected(dev: Heard, point: OperatingPoint, new_hours: float, floor: float) -> dict[str, Any]:
     """False accepts an hour of unseen audio of dev's kind, and their number in `new_hours`, at a threshold chosen on dev."""
     count, burst = dev.false_accepts(point), bursts(dev, point.smoothing_window, point.refractory_s)
-    heights = dev.heights(point.smoothing_window, point.refractory_s)
-    set_by_peak = point.threshold > floor and not _by_tail(heights, dev.hours, point.target_fa_per_hour)
+    heights, asked = dev.heights(point.smoothing_window, point.refractory_s), point.target_fa_per_hour
+    by_tail = asked is not None and metrics.threshold_beyond(heights, dev.hours, asked) is not None
+    set_by_peak = point.threshold > floor and not by_tail
     mean, low, high = metrics.expected_rate(count, dev.hours, set_by_peak=set_by_peak, burst=burst)
     least, most = metrics.expected_count(count, dev.hours, new_hours, set_by_peak=set_by_peak, burst=burst)
     return {
         "per_hour": mean, "low": low, "high": high, "dev_count": count, "dev_hours": dev.hours, "set_by_peak": set_by_peak,
         "burst": burst, "dev_voices": len(dev.hours_of()), "hours": new_hours, "least": least, "most": most,
     }  # fmt: skip
-
-
-def _by_tail(heights: Numbers, hours: float, fa_per_hour: float | None) -> bool:
-    """Whether the threshold for a rate, when one was asked for, comes from the tail of dev's peaks."""
-    return (
-        fa_per_hour is not None
-        and metrics.threshold_at(heights, hours, fa_per_hour, 0.0)[1]
-        and len(heights) >= metrics.LEAST_PEAKS
-    )
 
 
 def compared(dev: Heard, test: Heard, point: OperatingPoint, floor: float) -> list[dict[str, Any]]:
