@@ -11,7 +11,7 @@ from wakesmith import audio
 from wakesmith.config import parse, part
 from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import ConfigError
-from wakesmith.steps import speak
+from wakesmith.steps import _to_say, speak
 
 pytestmark = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed")
 
@@ -63,7 +63,7 @@ def test_words_that_are_almost_the_phrase_are_no_other_speech(tmp_path):
     (tmp_path / "words.txt").write_text("compute\nfabric\nbanana\ncommuter\n")
     wanted = recipe("computer", words=str(tmp_path / "words.txt"), n_near_miss=12, n_speech=200)
 
-    items = speak.plan(wanted.speak, wanted.speak.voices, wanted.phrases, "en", 1)
+    items = _to_say.plan(wanted.speak, wanted.speak.voices, wanted.phrases, "en", 1)
 
     said = {word for item in items if item.label == "speech" for word in item.utterance.text.split()}
     assert {"fabric", "banana"} <= said
@@ -119,8 +119,8 @@ def test_another_plan_leaves_nothing_of_the_last_one(tmp_path):
 def test_voices_share_the_work(tmp_path):
     voices = [part("voices", "espeak", variants=["m1"], share=3.0), part("voices", "espeak", variants=["f1"])]
 
-    assert speak.split_by_share(8, voices, "wake") == [6, 2]
-    items = speak.plan(speak.Settings(n_wake=8, n_near_miss=0, n_speech=0), voices, ["hey nova"], "en", 1)
+    assert _to_say.split_by_share(8, voices, "wake") == [6, 2]
+    items = _to_say.plan(speak.Settings(n_wake=8, n_near_miss=0, n_speech=0), voices, ["hey nova"], "en", 1)
     assert [item.speaker.split("+")[1] for item in items] == ["m1"] * 6 + ["f1"] * 2
 
 
@@ -128,12 +128,12 @@ def test_a_voice_may_have_a_share_of_each_kind():
     own = {"wake": 3.0, "speech": 0}
     voices = [part("voices", "espeak", variants=["m1"], share=own), part("voices", "espeak", variants=["f1"])]
 
-    shared = {label: speak.split_by_share(8, voices, label) for label in speak.LABELS_MADE}
+    shared = {label: _to_say.split_by_share(8, voices, label) for label in _to_say.LABELS_MADE}
 
     assert shared == {"wake": [6, 2], "near_miss": [4, 4], "speech": [0, 8]}
     with pytest.raises(ConfigError, match=r"no voice has a share of speech, and speak.n_speech is 8"):
-        speak.split_by_share(8, voices[:1], "speech")
-    assert speak.split_by_share(0, voices[:1], "speech") == [0]
+        _to_say.split_by_share(8, voices[:1], "speech")
+    assert _to_say.split_by_share(0, voices[:1], "speech") == [0]
 
 
 @pytest.mark.parametrize("share", [0, -1.0, True, "much", {"wake": -1.0}, {"wakes": 1.0}])
@@ -155,8 +155,8 @@ def test_another_language_speaks_from_lists_of_its_own(tmp_path):
 def test_a_part_of_other_speech_is_said_in_other_languages(tmp_path):
     asked = recipe(n_speech=40, n_wake=0, n_near_miss=0)
     voices = asked.speak.voices
-    plain = speak.plan(asked.speak, voices, ["hey nova"], "en", 1)
-    some = speak.plan(asked.speak.model_copy(update={"foreign_share": 0.5}), voices, ["hey nova"], "en", 1)
+    plain = _to_say.plan(asked.speak, voices, ["hey nova"], "en", 1)
+    some = _to_say.plan(asked.speak.model_copy(update={"foreign_share": 0.5}), voices, ["hey nova"], "en", 1)
 
     assert some[:20] == plain[:20]  # what was made stays
     assert all(not item.utterance.language for item in plain)
@@ -164,17 +164,17 @@ def test_a_part_of_other_speech_is_said_in_other_languages(tmp_path):
     assert "" not in languages
     assert "en" not in languages
     assert set(languages) >= {"it", "ru", "ja"}
-    assert "es" not in {item.utterance.language for item in speak.plan(asked.speak, voices, ["hola nova"], "es-mx", 1)}
-    kept = speak.foreign_speech(60, {"it": ["casa", "acqua", "sole"]}, ["casa"], np.random.default_rng(0))
+    assert "es" not in {item.utterance.language for item in _to_say.plan(asked.speak, voices, ["hola nova"], "es-mx", 1)}
+    kept = _to_say.foreign_speech(60, {"it": ["casa", "acqua", "sole"]}, ["casa"], np.random.default_rng(0))
     assert {word for said in kept for word in said.text.split()} == {"acqua", "sole"}
-    pairs = speak.foreign_speech(60, {"it": ["casa", "acqua"]}, ["casa acqua"], np.random.default_rng(0))
+    pairs = _to_say.foreign_speech(60, {"it": ["casa", "acqua"]}, ["casa acqua"], np.random.default_rng(0))
     assert not any("casa acqua" in said.text for said in pairs)
 
 
 def test_a_voice_that_knows_one_language_says_no_other(tmp_path):
     settings = recipe(n_speech=8, foreign_share=1.0).speak
     voices = [part("voices", "command", run=[sys.executable, "{text}", "{output}"], licence="CC0-1.0")]
-    assert not any(item.utterance.language for item in speak.plan(settings, voices, ["hey nova"], "en", 1))
+    assert not any(item.utterance.language for item in _to_say.plan(settings, voices, ["hey nova"], "en", 1))
 
 
 def test_a_language_without_lists_stops_before_anything_is_made(tmp_path):

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,17 +23,14 @@ from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.data.records import Recording, load_jsonl, save_jsonl
 from wakesmith.errors import ConfigError
 from wakesmith.rng import rng
-from wakesmith.text import holds
+from wakesmith.steps._to_say import LABELS_MADE, Item, plan
 from wakesmith.voices import _texts
-from wakesmith.voices._base import Shares, Utterance, Voice, check_letters
-from wakesmith.voices._near_misses import almost, n_syllables, near_misses
+from wakesmith.voices._base import Utterance, Voice, check_letters
+from wakesmith.voices._near_misses import n_syllables
 
 CHUNK = 32
-LABELS_MADE = ("wake", "near_miss", "speech")
 FEWEST_SYLLABLES = 3
 """Of a phrase that little else sounds like."""
-WORDS_SHARE, MOST_WORDS = 2 / 3, 9
-"""Of other speech: how much of it is words in any order, and how many in a row."""
 
 
 class Settings(config.Settings):
@@ -65,21 +62,6 @@ class Settings(config.Settings):
         if self.before_share + self.after_share > 1:
             raise ValueError("before_share and after_share are parts of one whole: expected a sum of at most 1")
         return self
-
-
-@dataclass(frozen=True)
-class Item:
-    """One recording to make."""
-
-    id: str
-    label: str
-    voice: int
-    speaker: str
-    utterance: Utterance
-    before: str = ""
-    """Said before the utterance."""
-    after: str = ""
-    """Said after it."""
 
 
 def run(recipe: Any, folder: Path) -> Path:
@@ -140,96 +122,6 @@ def in_language(voice: config.PartSettings, language: str) -> config.PartSetting
     return voice if getattr(voice, "language", "-") else voice.model_copy(update={"language": language})
 
 
-def plan(settings: Settings, voices: list[config.PartSettings], phrases: list[str], language: str, seed: int) -> list[Item]:
-    """Everything to say, spread evenly over the speakers of each voice, the same for the same arguments."""
-    if not settings.n_wake + settings.n_near_miss + settings.n_speech:
-        return []
-    words = _texts.words(language, settings.words)
-    kept_out = [*phrases, *(almost(phrases, language, words) if settings.n_near_miss else ())]
-    sentences = _texts.sentences(language, settings.sentences, kept_out)
-    items: list[Item] = []
-    counts = {label: split_by_share(getattr(settings, f"n_{label}"), voices, label) for label in LABELS_MADE}
-    for v, voice_settings in enumerate(voices):
-        voice: Voice = registry.build("voices", voice_settings)
-        speakers = voice.speakers()
-        order = rng(seed, "speak", v, "speakers").permutation(len(speakers))
-        for label in LABELS_MADE:
-            chance = rng(seed, "speak", v, label)
-            n = counts[label][v]
-            if label == "wake":
-                said = [Utterance(phrases[i % len(phrases)]) for i in range(n)]
-            elif label == "near_miss":
-                said = list(_near_misses_of(phrases, language, n, words, chance, voice.says_phonemes))
-            else:
-                lists = {code: _texts.foreign()[code] for code in sorted(voice.foreign) if code != _texts.base(language)}
-                n_foreign = round(n * settings.foreign_share) if lists else 0
-                said = [Utterance(text) for text in other_speech(n - n_foreign, sentences, words, kept_out, chance)]
-                said += foreign_speech(n_foreign, lists, kept_out, chance)
-            for i, utterance in enumerate(said):
-                before, after = ("", "") if label == "speech" else carriers(settings, sentences, chance)
-                name = f"{label}-{len(items):06d}"
-                turn = i // len(phrases) if label == "wake" else i  # each speaker says all of several phrases
-                items.append(Item(name, label, v, speakers[order[turn % len(speakers)]], utterance, before, after))
-    return items
-
-
-def _near_misses_of(
-    phrases: list[str], language: str, n: int, words: list[str], chance: np.random.Generator, phonemes: bool
-) -> Iterator[Utterance]:
-    """Of each phrase its part of n; none that holds another of the phrases."""
-    for number, phrase in enumerate(phrases):
-        n_own = n * (number + 1) // len(phrases) - n * number // len(phrases)
-        for utterance in near_misses(phrase, language, n_own, words, chance, phonemes) if n_own else []:
-            if not holds(utterance.text, [other for other in phrases if other != phrase]):
-                yield utterance
-
-
-def split_by_share(n: int, voices: list[config.PartSettings], label: str) -> list[int]:
-    """n recordings of a kind -> how many each voice says. Raises ConfigError when no voice has a share of it."""
-    shares = [getattr(voice, "share", 1.0) for voice in voices]
-    ends = np.cumsum([getattr(share, label) if isinstance(share, Shares) else share for share in shares])
-    if ends[-1] == 0:
-        if n:
-            raise ConfigError(f"speak.voices: no voice has a share of {label}, and speak.n_{label} is {n}. Give one a share.")
-        return [0] * len(voices)
-    return [int(count) for count in np.diff(np.rint(ends / ends[-1] * n), prepend=0)]
-
-
-def other_speech(
-    n: int, sentences: list[str], words: list[str], kept_out: list[str], chance: np.random.Generator
-) -> Iterator[str]:
-    """Sentences, and words in any order: some hundred sentences hold few of a language's sounds in a row.
-
-    Kept out are the phrases, and words that are almost one: `compute` beside `computer` is a near miss. Of a list's 1,200 words
-    it would come every ten minutes, and the threshold would be set by it alone.
-    """
-    for _ in range(n):
-        text = str(sentences[chance.integers(len(sentences))])
-        if chance.random() < WORDS_SHARE:
-            picked = " ".join(words[i] for i in chance.integers(len(words), size=chance.integers(1, MOST_WORDS + 1)))
-            text = text if holds(picked, kept_out) else picked
-        yield text
-
-
-def foreign_speech(n: int, lists: dict[str, list[str]], kept_out: list[str], chance: np.random.Generator) -> Iterator[Utterance]:
-    """Words of other languages, each language equally often: a listener hears films, guests and radio. None holds a phrase."""
-    for i in range(n):
-        language = list(lists)[i % len(lists)]
-        words = [word for word in lists[language] if not holds(word, kept_out)]
-        picked = [str(word) for word in chance.choice(words, size=chance.integers(1, MOST_WORDS + 1))]
-        text = " ".join(picked)
-        yield Utterance(picked[0] if holds(text, kept_out) else text, language=language)
-
-
-def carriers(settings: Settings, sentences: list[str], chance: np.random.Generator) -> tuple[str, str]:
-    """What is said before and after a phrase: at most one of them."""
-    sentence = str(sentences[chance.integers(len(sentences))])
-    place = chance.random()
-    if place < settings.before_share:
-        return "", sentence
-    return (sentence, "") if place < settings.before_share + settings.after_share else ("", "")
-
-
 def chunk_mark(marks: Path, chunk: list[Item], make: partial[Any]) -> Path:
     """The file that says a chunk is whole; its name changes with everything that the sound depends on."""
     voices = [voice.model_dump() for voice in make.keywords["voices"]]
@@ -262,7 +154,8 @@ def _made(make: partial[Any], todo: list[Path], chunks: dict[Path, list[Item]], 
             yield from range(len(chunks[mark]))
         return
     with pool.workers(min(jobs, len(todo))) as processes:
-        waiting = [processes.submit(make, chunks[mark], mark) for mark in todo]
+        # the voice named last first: that is where natural, slow ones stand, and what is quick fills the end evenly
+        waiting = [processes.submit(make, chunks[mark], mark) for mark in reversed(todo)]
         for finished in as_completed(waiting):
             yield from range(finished.result())
 
