@@ -28,7 +28,9 @@ from wakesmith.voices import _texts
 from wakesmith.voices._base import Utterance, Voice, check_letters
 from wakesmith.voices._near_misses import n_syllables
 
-CHUNK = 32
+CHUNK = 8
+"""Recordings that one process makes at a time; Kokoro takes 1 to 2 s for each."""
+HASH_LETTERS = 16
 FEWEST_SYLLABLES = 3
 """Of a phrase that little else sounds like."""
 
@@ -126,7 +128,7 @@ def chunk_mark(marks: Path, chunk: list[Item], make: partial[Any]) -> Path:
     """The file that says a chunk is whole; its name changes with everything that the sound depends on."""
     voices = [voice.model_dump() for voice in make.keywords["voices"]]
     told = json.dumps([[asdict(item) for item in chunk], voices, make.keywords["gap_ms"], make.keywords["seed"]], sort_keys=True)
-    return marks / f"{chunk[0].id}-{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}.jsonl"
+    return marks / f"{chunk[0].id}-{hashlib.blake2b(told.encode(), digest_size=HASH_LETTERS // 2).hexdigest()}.jsonl"
 
 
 def is_whole(mark: Path, chunk: list[Item], out: Path) -> bool:
@@ -154,8 +156,10 @@ def _made(make: partial[Any], todo: list[Path], chunks: dict[Path, list[Item]], 
             yield from range(len(chunks[mark]))
         return
     with pool.workers(min(jobs, len(todo))) as processes:
-        # the voice named last first: that is where natural, slow ones stand, and what is quick fills the end evenly
-        waiting = [processes.submit(make, chunks[mark], mark) for mark in reversed(todo)]
+        # by their hashes: slow voices come among quick ones all along, so what is left is told truly, and no core waits long
+        waiting = [
+            processes.submit(make, chunks[mark], mark) for mark in sorted(todo, key=lambda mark: mark.stem[-HASH_LETTERS:])
+        ]
         for finished in as_completed(waiting):
             yield from range(finished.result())
 
