@@ -210,3 +210,13 @@ def test_a_student_with_two_layers_over_its_embedding_is_refused(tmp_path):
             assert isinstance(getattr(built, "head", None), nn.Linear) == one_layer, name
     with pytest.raises((WakesmithError, ValidationError), match=r"train\.last_layer_steps: mobilenet_v3 has more than one"):
         _recipe.load({"phrase": "hey nova", "student": {"name": "mobilenet_v3"}, "train": {"last_layer_steps": 10}})
+
+
+def test_a_student_without_a_last_layer_of_its_own_is_refused_before_it_trains(taught, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(registry.load("students", "mobilenet_v3"), "HAS_LAST_LAYER", True)  # a module that forgot to say so
+    recipe = settings(taught, last_layer_steps=20).model_copy(update={"student": config.part("students", "mobilenet_v3")})
+
+    with pytest.raises(WakesmithError, match=r"'mobilenet_v3' has no `head`.*HAS_LAST_LAYER = False"):
+        train.fit(recipe, taught, tmp_path / "out", distil=True)
+
+    assert not (tmp_path / "out" / "metrics.jsonl").exists()

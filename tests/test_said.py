@@ -36,6 +36,8 @@ def test_the_moments_are_those_around_the_end_as_the_stream_is_heard(ears):  # n
 
 def test_a_phrase_whose_moments_the_stream_does_not_hold_is_left_out(ears):  # noqa: F811
     assert bags(ears, 0.1, 4.0, 7.9).labels.tolist() == [1]
+    with pytest.raises(WakesmithError, match=r"train\.last_layer_said: train's streams hold no phrase whole"):
+        bags(ears, 0.1, 7.9)
 
 
 def test_microphones_are_drawn_from_the_seed(ears):  # noqa: F811

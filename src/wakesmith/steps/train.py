@@ -214,6 +214,11 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     torch.manual_seed(_seed(recipe))  # here: what a live teacher drew when it was built must not matter
     n_classes = len(classes.names(recipe.phrases))
     student = registry.build("students", recipe.student, frames.shape[3], frames.shape[2], n_classes)
+    if recipe.train.last_layer_steps and not isinstance(getattr(student, "head", None), torch.nn.Linear):
+        raise ConfigError(
+            f"train.last_layer_steps: the student '{recipe.student.name}' has no `head`, one linear layer over its embedding. "
+            "Its module says so by HAS_LAST_LAYER = False; train it with --set train.last_layer_steps=0"
+        )
     losses = [
         registry.build("losses", loss, looked_at(student, loss.name), teacher_size, n_classes)
         for loss in recipe.losses

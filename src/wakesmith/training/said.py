@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from wakesmith.errors import DataError
 from wakesmith.training import streamed
 from wakesmith.training.perturb import Perturbation
 
@@ -28,7 +29,10 @@ class Bags(NamedTuple):
 
 
 def bags(student: Any, front: nn.Module, perturb: Perturbation | None, streams: Iterable[streamed.Stream], seed: int) -> Bags:
-    """The moments of every phrase whose moments all lie in its stream. streams: where each phrase ends."""
+    """The moments of every phrase whose moments all lie in its stream. streams: where each phrase ends.
+
+    Raises DataError when no phrase is left.
+    """
     chance, apart = torch.Generator().manual_seed(seed), streamed.hops(APART_S, student, front)
     hop_s, n_hops = streamed.hop_s(student, front), streamed.hops(BEFORE_S + AFTER_S, student, front)
     embeddings, labels = [], []
@@ -39,4 +43,6 @@ def bags(student: Any, front: nn.Module, perturb: Perturbation | None, streams: 
             if first >= 0 and first + n_hops <= len(heard):
                 embeddings.append(heard[first : first + n_hops : apart].half())
                 labels.append(int(label))
+    if not labels:
+        raise DataError("train.last_layer_said: train's streams hold no phrase whole. Set it to 0, or give more recordings.")
     return Bags(torch.stack(embeddings), torch.tensor(labels, device=embeddings[0].device))
