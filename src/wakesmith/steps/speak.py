@@ -30,7 +30,6 @@ from wakesmith.voices._near_misses import n_syllables
 
 CHUNK = 8
 """Recordings that one process makes at a time; Kokoro takes 1 to 2 s for each."""
-HASH_LETTERS = 16
 FEWEST_SYLLABLES = 3
 """Of a phrase that little else sounds like."""
 
@@ -83,7 +82,8 @@ def run(recipe: Any, folder: Path) -> Path:
     make = partial(make_chunk, out=out, voices=voices, gap_ms=settings.gap_ms, seed=recipe.seed)
     chunks = {chunk_mark(marks, chunk, make): chunk for i in range(0, len(items), CHUNK) for chunk in [items[i : i + CHUNK]]}
     _clear(out, chunks)
-    todo = [mark for mark, chunk in chunks.items() if not is_whole(mark, chunk, out)]
+    # By their hashes: slow voices come among quick ones all along, so what is left is told truly, and no core waits long.
+    todo = sorted(mark for mark, chunk in chunks.items() if not is_whole(mark, chunk, out))
     n_done = len(items) - sum(len(chunks[mark]) for mark in todo)
     made = _made(make, todo, chunks, settings.jobs or os.cpu_count() or 1)
     for _ in progress.track(made, "speak", total=len(items), done=n_done):
@@ -128,7 +128,7 @@ def chunk_mark(marks: Path, chunk: list[Item], make: partial[Any]) -> Path:
     """The file that says a chunk is whole; its name changes with everything that the sound depends on."""
     voices = [voice.model_dump() for voice in make.keywords["voices"]]
     told = json.dumps([[asdict(item) for item in chunk], voices, make.keywords["gap_ms"], make.keywords["seed"]], sort_keys=True)
-    return marks / f"{chunk[0].id}-{hashlib.blake2b(told.encode(), digest_size=HASH_LETTERS // 2).hexdigest()}.jsonl"
+    return marks / f"{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}-{chunk[0].id}.jsonl"
 
 
 def is_whole(mark: Path, chunk: list[Item], out: Path) -> bool:
@@ -156,10 +156,7 @@ def _made(make: partial[Any], todo: list[Path], chunks: dict[Path, list[Item]], 
             yield from range(len(chunks[mark]))
         return
     with pool.workers(min(jobs, len(todo))) as processes:
-        # by their hashes: slow voices come among quick ones all along, so what is left is told truly, and no core waits long
-        waiting = [
-            processes.submit(make, chunks[mark], mark) for mark in sorted(todo, key=lambda mark: mark.stem[-HASH_LETTERS:])
-        ]
+        waiting = [processes.submit(make, chunks[mark], mark) for mark in todo]
         for finished in as_completed(waiting):
             yield from range(finished.result())
 
