@@ -387,9 +387,9 @@ def test_the_runtime_keeps_to_the_rate_on_dev(seed: int, allowed: int, window: i
     assert dev.false_accepts(point) <= allowed
 
 
-def thinning(split: str, seed: int, loudest: float = 0.0) -> Heard:
-    """Half an hour with 400 peaks 4.5 s apart whose log-odds thin out, and one peak of another kind."""
-    made = heard(split, [0.9], [0.1], hours=0.5)
+def thinning(split: str, seed: int, loudest: float = 0.0, hours: float = 0.5) -> Heard:
+    """Hours with 400 peaks 4.5 s apart whose log-odds thin out, and one peak of another kind."""
+    made = heard(split, [0.9], [0.1], hours=hours)
     times_s, scores = np.arange(1, 22_501) * 0.08, np.zeros(22_500)
     scores[20::56][:400] = 1 / (1 + np.exp(4 - np.random.default_rng(seed).exponential(0.5, 400)))
     scores[10] = loudest
@@ -408,6 +408,18 @@ def test_of_few_hours_the_tail_chooses_and_no_single_peak():
     assert usual.false_accepts(points[1][0]) <= 1
     told = _predict.expected(usual, points[1][0], 2.0, floor=0.05)
     assert (told["set_by_peak"], told["dev_count"]) == (False, usual.false_accepts(points[1][0]))
+
+
+def test_of_a_few_events_the_tail_chooses_too_and_enough_of_them_are_counted():
+    usual, odd = thinning("dev", 1, hours=4.0), thinning("dev", 1, loudest=0.99, hours=4.0)
+    (one, few, kept), (other, *_) = (_judge.at_rate(dev, 0.5, 1, 1.0, floor=0.05) for dev in (usual, odd))
+
+    assert (few, kept) == (False, True)  # two events are expected: nothing to warn of
+    assert one.threshold < other.threshold < one.threshold + 0.1
+    assert _predict.expected(usual, one, 2.0, floor=0.05)["set_by_peak"] is False
+    counted, *_ = _judge.at_rate(usual, 3.0, 1, 1.0, floor=0.05)
+    assert usual.false_accepts(counted) == 12
+    assert _predict.expected(usual, counted, 2.0, floor=0.05)["set_by_peak"] is True
 
 
 def test_negatives_at_the_very_top_are_told_as_a_rate_not_kept():

@@ -325,6 +325,24 @@ def test_the_tail_tells_a_rate_that_its_hours_are_too_few_for(scale):
     assert np.percentile(rates, 10) > asked / 4
 
 
+@pytest.mark.parametrize(("hours", "asked"), [(3.4, 0.5), (1.2, 2.0)])
+def test_of_few_events_the_tail_is_nearer_to_the_rate_than_their_own_count(hours, asked):
+    """1,200 peaks an hour whose log-odds are exponential over -4, 200 times: how far off the true rate is, as a factor."""
+
+    def rate(threshold):
+        return 1200 * np.exp(-(np.log(threshold / (1 - threshold)) + 4) / 0.6)
+
+    tail, counted = [], []
+    for seed in range(200):
+        heights = of_log_odds(-4 + np.random.default_rng(seed).exponential(0.6, int(1200 * hours)))
+        tail.append(rate(metrics.threshold_beyond(heights, hours, asked)))
+        counted.append(rate(metrics.threshold_at(heights, hours, asked, 0.0)[0]))
+
+    off = [np.abs(np.log(np.array(found) / asked)).mean() for found in (tail, counted)]
+    assert np.exp(np.log(tail).mean()) == pytest.approx(asked, rel=0.1)
+    assert off[0] < 0.9 * off[1]
+
+
 def test_one_loud_peak_decides_no_threshold():
     heights = of_log_odds(-4 + np.random.default_rng(1).exponential(0.6, 600))
     with_it = metrics.threshold_beyond(np.r_[heights, 0.999], 0.5, 0.5)
@@ -339,6 +357,7 @@ def test_a_rarer_rate_takes_a_higher_threshold_and_few_peaks_none():
 
     assert 1 > asked[0] > asked[1] > asked[2] > 0
     assert metrics.threshold_beyond(heights[: metrics.LEAST_PEAKS - 1], 0.5, 0.5) is None
-    assert metrics.threshold_beyond(heights, 2.0, 0.5) is None  # hours enough for one event
+    assert metrics.threshold_beyond(heights, 2.0, 0.5) < asked[1]  # an event at that rate is too few to count
+    assert metrics.threshold_beyond(heights, 20.0, 0.5) is None
     assert metrics.threshold_beyond(np.ones(600), 0.5, 0.5) == pytest.approx(1, abs=1e-5)
     assert 0 <= metrics.threshold_beyond(np.zeros(600), 0.5, 0.5) < 1e-5

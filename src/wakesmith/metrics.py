@@ -53,6 +53,9 @@ def burstiness(counts: npt.NDArray[np.integer], hours: Numbers) -> float:
 
 TAIL_PEAKS, LEAST_PEAKS = 50, 250
 """Peaks that make a tail, and of how many at least: fewer would reach into what is no tail any more."""
+COUNTED_EVENTS = 3
+"""So many events that the hours hold at a rate tell its threshold themselves; of fewer, one loud moment more or less decides.
+Between halves of a dev the tail kept nearer to the rate up to two events, the count from three on (docs/log.md)."""
 LEAST_SCORE = 1e-6
 """Scores are kept so far from 0 and 1 before their log-odds are taken."""
 
@@ -120,14 +123,14 @@ def threshold_at(heights: Numbers, hours: float, fa_per_hour: float, floor: floa
 
 
 def threshold_beyond(heights: Numbers, hours: float, fa_per_hour: float) -> float | None:
-    """The threshold at a rate that the hours are too few to show, from the tail of the peaks. (n,) -> 0..1.
+    """The threshold at a rate of which the hours hold few events, from the tail of the peaks. (n,) -> 0..1.
 
-    None where the hours hold an event at that rate, so that `threshold_at` knows, and for too few peaks.
+    None where they hold `COUNTED_EVENTS`, so that `threshold_at` knows, and for too few peaks.
 
     What the log-odds of the loudest `TAIL_PEAKS` lie over the next one is taken as exponential, the limit of tails that are
     neither heavy nor bounded (peaks over threshold: Pickands 1975, https://doi.org/10.1214/aos/1176343003).
     """
-    if math.floor(fa_per_hour * hours + 1e-9) or len(heights) < LEAST_PEAKS:
+    if fa_per_hour * hours + 1e-9 >= COUNTED_EVENTS or len(heights) < LEAST_PEAKS:
         return None
     loudest = np.clip(np.sort(heights)[::-1][: TAIL_PEAKS + 1].astype(np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
     log_odds = np.log(loudest / (1 - loudest))

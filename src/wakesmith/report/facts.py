@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wakesmith.errors import DataError
-from wakesmith.metrics import LEAST_PEAKS, TAIL_PEAKS
+from wakesmith.metrics import COUNTED_EVENTS, LEAST_PEAKS, TAIL_PEAKS
 
 Row = list[str]
 SHARE_HEAD = ["missed", "FRR", "95 % interval"]
@@ -87,9 +87,9 @@ def method(report: dict[str, Any]) -> str:
         "reaches the threshold between its start and shortly after its end; a bed of noise or others lies under the phrases at "
         f"the level named{_beds(heard)}. False accepts are detections in other speech and noise{_others(each)}, {refractory} "
         "apart at least; near misses are counted apart. Threshold, smoothing and the time between detections were chosen on "
-        f"{chosen_on}, and applied to test unchanged. Where those hours are too few for one event at a rate, the "
-        f"threshold comes from how the {TAIL_PEAKS} loudest negatives of dev thin out, an estimate of what was not heard yet "
-        f"(with under {LEAST_PEAKS} peaks it lies just over the loudest). It never goes under a floor "
+        f"{chosen_on}, and applied to test unchanged. Where those hours hold under {COUNTED_EVENTS} events at a "
+        f"rate, the threshold comes from how the {TAIL_PEAKS} loudest negatives of dev thin out, as one loud moment would decide "
+        f"it else (with under {LEAST_PEAKS} peaks it does). It never goes under a floor "
         "(evaluate.threshold_floor): a quiet hour says little about the next hundred. The prediction is for audio of dev's kind: "
         "a threshold just over dev's peak number k + 1 lets through k + 1 in dev's hours on average, not k; of one from the tail "
         "dev's count over it tells. Its interval counts "

@@ -25,7 +25,7 @@ interval held 73 to 89 % of simulated counts; compared at ten it held 84 to 97 %
 def at_rate(dev: Heard, fa_per_hour: float, window: int, refractory_s: float, floor: float) -> tuple[OperatingPoint, bool, bool]:
     """The lowest threshold, not under `floor`, at which the runtime's own detections in dev keep to a rate.
 
-    Where dev's hours are too few for one event at that rate, the tail of its peaks tells, one loud peak alone does not.
+    Where dev's hours hold few events at that rate, the tail of its peaks tells: one loud peak alone does not.
     -> (operating point, whether the hours are too few, whether the rate is kept: not when even a threshold of 1 fires too often).
     """
     heights = np.sort(dev.heights(window, refractory_s))
