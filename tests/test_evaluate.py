@@ -411,14 +411,14 @@ def test_of_few_hours_the_tail_chooses_and_no_single_peak():
 
 
 def test_of_a_few_events_the_tail_chooses_too_and_enough_of_them_are_counted():
-    usual, odd = thinning("dev", 1, hours=4.0), thinning("dev", 1, loudest=0.99, hours=4.0)
+    usual, odd = thinning("dev", 1, hours=3.0), thinning("dev", 1, loudest=0.99, hours=3.0)
     (one, few, kept), (other, *_) = (_judge.at_rate(dev, 0.5, 1, 1.0, floor=0.05) for dev in (usual, odd))
 
-    assert (few, kept) == (False, True)  # two events are expected: nothing to warn of
-    assert one.threshold < other.threshold < one.threshold + 0.1
+    assert (few, kept) == (False, True)  # one event and a half: nothing to warn of
+    assert one.threshold < other.threshold < one.threshold + 0.15
     assert _predict.expected(usual, one, 2.0, floor=0.05)["set_by_peak"] is False
     counted, *_ = _judge.at_rate(usual, 3.0, 1, 1.0, floor=0.05)
-    assert usual.false_accepts(counted) == 12
+    assert usual.false_accepts(counted) == 9
     assert _predict.expected(usual, counted, 2.0, floor=0.05)["set_by_peak"] is True
 
 

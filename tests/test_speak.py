@@ -1,5 +1,6 @@
 """speak makes recordings whose phrase lies where they say, the same for a seed however often it is interrupted."""
 
+import itertools
 import sys
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -105,6 +106,17 @@ def test_processes_make_the_same_bytes_as_one(made, tmp_path):
     speak.run(recipe(jobs=2), tmp_path)
 
     assert files(tmp_path) == files(made.parent)
+
+
+def test_slow_and_quick_voices_are_made_among_each_other(tmp_path, monkeypatch):
+    voices = [part("voices", "espeak", variants=["m1"]), part("voices", "espeak", variants=["f1"])]
+    order, spoken = [], speak.spoken
+    monkeypatch.setattr(speak, "spoken", lambda voice, item, *rest: order.append(item.voice) or spoken(voice, item, *rest))
+
+    speak.run(recipe(voices=voices, n_wake=80, n_near_miss=0, n_speech=0), tmp_path)
+
+    assert sorted(order) == [0] * 40 + [1] * 40
+    assert sum(one != other for one, other in itertools.pairwise(order)) >= 3  # voice by voice it would be once
 
 
 def test_another_plan_leaves_nothing_of_the_last_one(tmp_path):

@@ -53,9 +53,9 @@ def burstiness(counts: npt.NDArray[np.integer], hours: Numbers) -> float:
 
 TAIL_PEAKS, LEAST_PEAKS = 50, 250
 """Peaks that make a tail, and of how many at least: fewer would reach into what is no tail any more."""
-COUNTED_EVENTS = 3
+COUNTED_EVENTS = 2
 """So many events that the hours hold at a rate tell its threshold themselves; of fewer, one loud moment more or less decides.
-Between halves of a dev the tail kept nearer to the rate up to two events, the count from three on (docs/log.md)."""
+Between halves of a dev the tail kept nearer to the rate at 1.7 events, the count at 2.5 (benchmarks/threshold_ways.py)."""
 LEAST_SCORE = 1e-6
 """Scores are kept so far from 0 and 1 before their log-odds are taken."""
 
