@@ -7,6 +7,7 @@ import torch
 from tests.test_losses import LATE, SIZE, answers, changed, gradients, learning, loss
 from wakesmith import config, registry
 from wakesmith.errors import ConfigError
+from wakesmith.losses import segments
 from wakesmith.losses.relation import relations
 from wakesmith.steps import _recipe
 
@@ -108,3 +109,13 @@ def test_a_student_shows_middle_frames_exactly_when_it_says_so():
         if takes == "bands":
             student = registry.build("students", config.part("students", name), 40, 150, 4)
             assert bool(student.middle_size) == getattr(module, "SHOWS_MIDDLE", False), name
+
+
+@pytest.mark.parametrize(("n_frames", "n_segments", "kernel"), [(50, 16, 9), (47, 12, 5), (16, 16, 1), (20, 3, 49)])
+def test_segments_are_averages_of_what_the_projector_says_of_each_frame(n_frames, n_segments, kernel):
+    torch.manual_seed(0)
+    part, middle = segments.Segments(segments.Config(size=8, kernel=kernel), 6, 8 * n_segments), torch.randn(4, 6, n_frames)
+
+    each_frame = torch.nn.functional.adaptive_avg_pool1d(part.projector(middle), n_segments)
+
+    torch.testing.assert_close(part.said(middle), each_frame.transpose(1, 2), atol=1e-6, rtol=1e-5)

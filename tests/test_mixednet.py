@@ -5,6 +5,7 @@ import torch
 
 from wakesmith import config, registry
 from wakesmith.errors import ConfigError
+from wakesmith.students._over_time import TimeConv
 from wakesmith.students.mixednet import MixedNet, MixedSeparable
 
 torch.set_num_threads(1)
@@ -53,6 +54,19 @@ def test_a_block_runs_each_group_of_channels_with_its_own_kernel():
 
     assert torch.allclose(mixed[:, :3], short(x[:, :3, 2:]), atol=1e-6)
     assert torch.allclose(mixed[:, 3:], long(x[:, 3:]), atol=1e-6)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (5, 3), (1, 2), (3, 1)])
+def test_a_convolution_over_time_learns_as_the_plain_one_does(kernel, stride):
+    torch.manual_seed(0)
+    conv, x = TimeConv(7, 9, kernel, stride), torch.randn(3, 20, 1, 7).permute(0, 3, 1, 2).requires_grad_()
+    told = {}
+    for training in (True, False):
+        out = conv.train(training)(x)
+        told[training] = (out, *torch.autograd.grad(out.square().sum(), (x, conv.weight)))
+
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(told[True], told[False], atol=1e-5, rtol=1e-5)
 
 
 def test_a_tail_too_long_for_the_view_names_the_longest():

@@ -8,6 +8,9 @@ at export: it may look ahead, so a sound need not be known at once.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
@@ -57,8 +60,25 @@ class Segments(EmbeddingLoss):
     def rows(self, answers: Answers, moment: Moment) -> Tensor:
         assert answers.teacher_embedding is not None
         assert answers.middle is not None, "the learner did not ask the student for its middle frames"
-        said = functional.adaptive_avg_pool1d(self.projector(answers.middle), self.n_segments)  # (B, size, S)
-        return 1.0 - functional.cosine_similarity(said.transpose(1, 2).flatten(1), answers.teacher_embedding, dim=-1)
+        return 1.0 - functional.cosine_similarity(self.said(answers.middle).flatten(1), answers.teacher_embedding, dim=-1)
+
+    def said(self, middle: Tensor) -> Tensor:
+        """(B, D, T) -> (B, S, size): the projector's answers, averaged segment by segment as `adaptive_avg_pool1d` does.
+
+        What each tap of the projector sees is averaged first: S products in place of T, and no other layout of the frames.
+        """
+        n_taps = self.projector.kernel_size[0]
+        seen = _seen(middle.shape[2], self.n_segments, n_taps).to(middle)
+        averages = torch.matmul(seen, middle.transpose(1, 2)).reshape(len(middle), self.n_segments, -1)  # (B, S, taps D)
+        return functional.linear(averages, self.projector.weight.transpose(1, 2).flatten(1), self.projector.bias)
+
+
+@lru_cache(maxsize=8)
+def _seen(n_frames: int, n_segments: int, n_taps: int) -> Tensor:
+    """(S taps, T): the mean over a segment's frames of what a tap sees there; zeros beyond the ends."""
+    beyond = functional.pad(torch.eye(n_frames), (0, 0, n_taps // 2, n_taps // 2))  # (T + taps - 1, T)
+    taps = torch.stack([beyond[tap : tap + n_frames] for tap in range(n_taps)])  # (taps, T, T): of each frame
+    return functional.adaptive_avg_pool1d(taps.transpose(1, 2), n_segments).permute(2, 0, 1).flatten(0, 1)
 
 
 def build(config: Config, student_size: int, teacher_size: int, n_classes: int) -> Segments:

@@ -62,11 +62,17 @@ def last_frames(features: Tensor, n_frames: int) -> Tensor:
 
 
 class CausalConv(nn.Module):
-    """Convolution, batch norm, ReLU where asked. Time: causal, by state; frequency: padded to keep F / stride bins."""
+    """Convolution, batch norm, ReLU where asked. Time: causal, by state; frequency: padded to keep F / stride bins.
 
-    def __init__(self, n_in: int, n_out: int, kernel: tuple[int, int], stride: tuple[int, int], *, relu: bool = True) -> None:
+    conv: another of that shape, in place of torch's.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel: tuple[int, int], stride: tuple[int, int], *, relu: bool = True,
+        conv: nn.Conv2d | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.conv = nn.Conv2d(n_in, n_out, kernel, stride, (0, (kernel[1] - 1) // 2), bias=False)
+        self.conv = conv or nn.Conv2d(n_in, n_out, kernel, stride, (0, (kernel[1] - 1) // 2), bias=False)
         self.norm = GroupedBatchNorm(n_out)
         self.context, self.stride_frames, self.relu = kernel[0] - stride[0], stride[0], relu
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from wakesmith.config import PartSettings
 from wakesmith.errors import ConfigError
 from wakesmith.students._norm import GroupedBatchNorm
+from wakesmith.students._over_time import TimeConv
 from wakesmith.students._streaming import CausalConv, Chain, Student, last_frames
 
 FIRST_KERNEL = 5
@@ -50,7 +51,7 @@ class MixedSeparable(nn.Module):
         # A plain module each, for the usual first weights; they are run as one convolution.
         groups = [nn.Conv2d(n, n, (k, 1), groups=n, bias=False) for n, k in zip(sizes, lengths, strict=True)]
         self.depthwise = nn.ModuleList(groups)
-        self.pointwise = nn.Conv2d(n_in, n_out, 1, bias=False)
+        self.pointwise = TimeConv(n_in, n_out)
         self.norm = GroupedBatchNorm(n_out)
         self.context = max(lengths) - 1
 
@@ -84,7 +85,8 @@ class MixedNet(Student):
 
     def __init__(self, config: Config, n_mels: int, n_classes: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [CausalConv(n_mels, config.first_width, (FIRST_KERNEL, 1), (STRIDE_FRAMES, 1))]
+        first = TimeConv(n_mels, config.first_width, FIRST_KERNEL, STRIDE_FRAMES)
+        layers: list[nn.Module] = [CausalConv(n_mels, config.first_width, (FIRST_KERNEL, 1), (STRIDE_FRAMES, 1), conv=first)]
         n_in = config.first_width
         for lengths in KERNELS:
             layers.append(MixedSeparable(n_in, config.width, lengths))
@@ -105,8 +107,11 @@ class MixedNet(Student):
     def look(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         lower, upper = list(self.chain.layers)[:N_LOWER], list(self.chain.layers)[N_LOWER:]
         before = _context(lower[:1]) + STRIDE_FRAMES * _context(lower[1:])  # zeros: the view's start is seen too
-        middle = _through(lower, _as_channels(nn.functional.pad(features, (0, 0, before, 0))))[..., 0]
-        embedding = _through(upper, middle[:, :, -1 - _context(upper) :, None])[:, :, 0, 0]
+        frames = _through(lower, _as_channels(nn.functional.pad(features, (0, 0, before, 0)))).permute(0, 2, 3, 1)
+        # Taken apart with the channels last: the gradient of a part lies in memory in the order of its dimensions
+        middle = frames.squeeze(2).transpose(1, 2)
+        newest = middle.transpose(1, 2)[:, -1 - _context(upper) :]
+        embedding = _through(upper, _as_channels(newest))[:, :, 0, 0]
         return self.head(self.drop(embedding)), embedding, middle
 
     def step(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,7 +131,7 @@ def _through(layers: Iterable[nn.Module], x: Tensor) -> Tensor:
 
 def _as_channels(features: Tensor) -> Tensor:
     """(B, T, F) -> (B, F, T, 1)"""
-    return features.transpose(1, 2).unsqueeze(3)
+    return features.unsqueeze(2).permute(0, 3, 1, 2)
 
 
 def build(config: Config, n_mels: int, n_frames: int, n_classes: int) -> MixedNet:
