@@ -27,6 +27,8 @@ OWN = (".lock", CONFIG + ".part")
 BEGUN, WHOLE = "begun.json", "whole.json"
 KEPT_ASIDE = ("teach", "train", "bundle", "evaluate")
 """Steps whose outdated output is moved to `old/`; that of the others is large and made again in minutes."""
+TAKEN_UP = ("speak",)
+"""Steps that know by themselves what they can use of what was made with other settings."""
 
 LOOK_S = 0.5
 """Who looks at who works in a folder holds its lock for less than this."""
@@ -101,11 +103,13 @@ class Run:
         return None
 
     def begin(self, step: str, fingerprint: str) -> bool:
-        """-> True when the step has to run. Output of other settings is cleared away first, output of the same is taken up."""
+        """-> True when the step has to run. Output of the same settings is taken up, that of others cleared away first."""
         folder = self.folder / step
         if stamp(folder / WHOLE) == fingerprint:
             return False
-        if folder.exists() and any(folder.iterdir()) and stamp(folder / BEGUN) != fingerprint:
+        if step in TAKEN_UP:
+            (folder / WHOLE).unlink(missing_ok=True)
+        elif folder.exists() and any(folder.iterdir()) and stamp(folder / BEGUN) != fingerprint:
             self.clear(step)
         folder.mkdir(exist_ok=True)
         write_json(folder / BEGUN, {"fingerprint": fingerprint})

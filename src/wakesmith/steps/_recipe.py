@@ -56,6 +56,8 @@ class Recipe(Settings):
     evaluate: Evaluate = Evaluate()
     mine: Mine = Mine()
     learn: Learn = Learn()
+    files: dict[str, str] = {}
+    """Step -> digest of the files outside of the run that its settings name; `forge` and `plan` write it."""
 
     @field_validator("phrase")
     @classmethod
@@ -121,6 +123,12 @@ STEPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "export": (("phrase", "language", "export"), ("train",)),
     "evaluate": (("seed", "evaluate"), ("export", "prepare")),
 }
+NO_MATTER = {
+    "speak": {"jobs"},
+    "label": {"batch", "keep_encodings"},
+    "train": {"micro_batch", "workers", "log_every", "keep_features"},
+}
+"""Settings that change how a step works and not what it makes, rounding aside: what was made by others stays."""
 FOLDERS = {"export": "bundle"}
 """Where a step's output lies, when not under its own name."""
 
@@ -156,8 +164,10 @@ def road(recipe: Recipe, last: str = "evaluate") -> list[str]:
 
 
 def fingerprint(recipe: Recipe, step: str, rounds: Sequence[str] = ()) -> str:
-    """Of the settings that a step reads and of the steps before it. `rounds`: fingerprints of what the training also learns."""
-    data = recipe.model_dump(mode="json", include=sections(recipe, step))
+    """Of the settings and files that a step reads and of the steps before it. `rounds`: fingerprints of what the training also
+    learns."""
+    data = recipe.model_dump(mode="json", include=sections(recipe, step), exclude=NO_MATTER)
+    data |= {"files": recipe.files[step]} if step in recipe.files else {}
     before = [fingerprint(recipe, earlier, rounds) for earlier in needs(recipe, step)]
     return run.fingerprint(step, data, [*before, *(rounds if step == "train" else ())])
 

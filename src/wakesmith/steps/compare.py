@@ -20,7 +20,7 @@ from wakesmith.config import merge
 from wakesmith.errors import ConfigError
 from wakesmith.progress import say
 from wakesmith.run import Run, fingerprint, write_json
-from wakesmith.steps import _recipe, forge
+from wakesmith.steps import _files, _recipe, forge
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -135,7 +135,8 @@ def _judge_all(base: Recipe, cells: dict[str, list[Cell]]) -> dict[str, list[dic
 def _of_arm(values: Mapping[str, Any], arm: Arm) -> Recipe:
     # A weak teacher is a result here, not a reason to stop; its verdict is written all the same.
     kept = {"teach": {"gate": "warn"}, "label": {"keep_encodings": True}, "train": {"keep_features": True}}
-    return _recipe.load(merge(merge(dict(values), kept), dict(arm.over)))
+    own = [step for step, section in _files.READERS.items() if section in arm.over]
+    return _files.seen(_recipe.load(merge(merge(dict(values), kept), dict(arm.over))), own)
 
 
 def seeded(recipe: Recipe, seed: int) -> Recipe:

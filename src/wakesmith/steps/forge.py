@@ -7,7 +7,7 @@ import importlib
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wakesmith import progress, ranks
 from wakesmith.config import read_yaml, to_yaml
@@ -15,7 +15,7 @@ from wakesmith.data import classes
 from wakesmith.errors import ConfigError, WakesmithError
 from wakesmith.progress import say
 from wakesmith.run import CONFIG, Run, write_text
-from wakesmith.steps import _recipe, _rounds, _targets, export, prepare
+from wakesmith.steps import _files, _recipe, _rounds, _targets, export
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -30,7 +30,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
     steps = _recipe.road(recipe)
     if recipe.mine.rounds and ranks.n_ranks() > 1:
         raise WakesmithError("mine.rounds: a round is the work of one process. Set it to 0 here, then: wakesmith mine RUN")
-    prepare.check_sources(recipe.data)
+    recipe = _files.seen(recipe)
     _targets.check(recipe)
     with _alone(folder) as place:
         _plan(recipe, place)
@@ -44,9 +44,8 @@ def run(recipe: Recipe, folder: Path) -> Path:
 
 
 def plan(recipe: Recipe, folder: Path) -> Run:
-    """Write the recipe into the run folder."""
+    """Write the recipe, with what `_files.seen` saw, into the run folder."""
     _check_rounds(recipe)
-    prepare.check_sources(recipe.data)
     place = Run.open(folder)
     with place.alone():
         _plan(recipe, place)
@@ -61,13 +60,22 @@ def _check_rounds(recipe: Recipe) -> None:
 def _plan(recipe: Recipe, place: Run) -> None:
     if not ranks.is_first():
         return
-    _check_phrases(recipe, place.folder)
+    before = _before(place.folder)
+    _check_phrases(recipe, before, place.folder)
+    for step, digest in (before.get("files") or {}).items():
+        if recipe.files.get(step, digest) != digest:
+            say(f"{step}: the files that its settings name changed since; it and the steps after it are made anew")
     write_text(place.folder / CONFIG, to_yaml(recipe))
 
 
-def _check_phrases(recipe: Recipe, folder: Path) -> None:
+def _before(folder: Path) -> dict[str, Any]:
+    """The recipe that lies in a run folder."""
+    return read_yaml(folder / CONFIG) if (folder / CONFIG).exists() else {}
+
+
+def _check_phrases(recipe: Recipe, before: dict[str, Any], folder: Path) -> None:
     """A run of other phrases is not forged anew in its place: hours of work may lie there."""
-    there = read_yaml(folder / CONFIG).get("phrase") if (folder / CONFIG).exists() else None
+    there = before.get("phrase")
     phrases = [there] if isinstance(there, str) else there or recipe.phrases
     if {classes.plain(one) for one in phrases} != {classes.plain(one) for one in recipe.phrases}:
         raise ConfigError(
@@ -90,7 +98,9 @@ def _alone(folder: Path) -> Iterator[Run]:
 def one(recipe: Recipe, folder: Path, step: str) -> Path:
     """A single step; the ones that it reads from must be whole."""
     place = Run.open(folder)
+    recipe = recipe.model_copy(update={"files": _before(folder).get("files") or {}})  # as the earlier steps saw them
     check_whole(recipe, place, _recipe.needs(recipe, step), step)
+    recipe = _files.seen(recipe, (step,))
     if step in ("train", "export"):  # before the settings are written, and the bundle that is there makes room
         _targets.check(recipe)
     with _alone(folder) as place:

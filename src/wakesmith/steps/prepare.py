@@ -119,10 +119,9 @@ def run(recipe: Recipe, folder: Path) -> Path:
     return out
 
 
-def check_sources(settings: Settings) -> None:
-    """List every source, so that a wrong path is told before an hour of work. Raises DataError."""
-    for _ in _of_sources(settings, []):
-        pass
+def listed(settings: Settings) -> Iterator[tuple[Recording, Path]]:
+    """What the sources hold. Raises DataError for one that cannot be listed."""
+    return ((recording, path) for _, recording, path in _of_sources(settings, []))
 
 
 def _found(folder: Path, recipe: Recipe) -> Iterator[tuple[str, Recording, Path]]:

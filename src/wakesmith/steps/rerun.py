@@ -17,7 +17,7 @@ from wakesmith.data import sources
 from wakesmith.errors import ConfigError, DataError, TeacherError, WakesmithError
 from wakesmith.progress import say
 from wakesmith.run import BEGUN, CONFIG, WHOLE, Run, machine, versions, write_json
-from wakesmith.steps import _recipe, _rounds, forge, prepare
+from wakesmith.steps import _files, _recipe, _rounds, forge
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -41,7 +41,7 @@ def run(folder: Path, out: Path) -> dict[str, Any]:
     differences = _made_by(folder)
     for one in differences:
         say(f"rerun: {one['step']}: {one['what']} was {one['kept']}, here it is {one['now']}")
-    prepare.check_sources(recipe.data)
+    recipe = _files.seen(recipe)
     _check_teacher(recipe, folder)
     _open(recipe, folder, out)
     _set_threads(folder)
