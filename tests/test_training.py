@@ -118,6 +118,17 @@ def test_alpha_one_learns_from_the_teacher_alone(tmp_path):
     assert gradients(one).abs().sum() > 0
 
 
+def test_two_losses_of_one_class_are_both_minimised(tmp_path):
+    def taught(*temperatures):
+        soft = [("kd", {"alpha": 0.4, "temperature": one, "warm_up_steps": 0}) for one in temperatures]
+        return gradients(trainer(tmp_path, targets(), losses=[("cross_entropy", {}), *soft]))
+
+    labels = gradients(trainer(tmp_path, targets(), losses=[("cross_entropy", {}), ("kd", {"alpha": 0.0})]))
+
+    # 0.2 labels + soft 1 + soft 4 = (0.6 labels + soft 1) + (0.6 labels + soft 4) - labels
+    torch.testing.assert_close(taught(1.0, 4.0), taught(1.0) + taught(4.0) - labels, rtol=1e-4, atol=1e-6)
+
+
 def test_a_row_that_is_not_finite_is_dropped_and_leaves_the_gradients_finite(tmp_path):
     store = targets()
     store.teacher_logits[0] = np.nan

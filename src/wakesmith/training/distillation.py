@@ -90,7 +90,7 @@ class DistillationTrainer(Trainer):
 
     def weighted(self, outputs: Batch, inputs: Batch) -> Tensor:
         alpha = sum(part.weight(self.moment) for part in self.soft_losses if part.has_alpha)
-        terms = {"hard": self.hard(outputs, inputs) * (1 - alpha)}
+        terms = [("hard", self.hard(outputs, inputs) * (1 - alpha))]
         everything = Answers(
             outputs["logits"], outputs["embedding"], inputs["labels"], inputs["teacher_logits"], inputs["teacher_embedding"],
             outputs.get("middle"),
@@ -100,10 +100,10 @@ class DistillationTrainer(Trainer):
             total = (
                 part(answers, self.moment).sum() if not part.across_rows else self._across(part, everything, inputs["answered"])
             )
-            terms[type(part).__name__] = self.term(part, total, max(1.0, self.counts["answered"]))
+            terms.append((type(part).__name__, self.term(part, total, max(1.0, self.counts["answered"]))))
         if self.is_told:
             self._tell(terms, outputs.get("middle", outputs["embedding"]), answers)
-        return torch.stack(list(terms.values())).sum()
+        return torch.stack([term for _, term in terms]).sum()
 
     def _across(self, part: Loss, answers: Answers, answered: Tensor) -> Tensor:
         """A loss whose rows look at their mates, in the groups of the batch norm: so the micro-batch changes nothing here too."""
@@ -115,11 +115,14 @@ class DistillationTrainer(Trainer):
             start += size
         return torch.stack(totals).sum()
 
-    def _tell(self, terms: Batch, passed: Tensor, answers: Answers) -> None:
+    def _tell(self, terms: list[tuple[str, Tensor]], passed: Tensor, answers: Answers) -> None:
         """Share of each term in the gradient at the student's embedding, or its middle frames where a loss looks at them: what
         all terms pass (GradNorm, arXiv 1711.02257)."""
+        merged: Batch = {}
+        for name, term in terms:  # losses of one class have one name in the log
+            merged[name] = merged[name] + term if name in merged else term
         norms = {}
-        for name, term in terms.items():
+        for name, term in merged.items():
             found = torch.autograd.grad(term, passed, retain_graph=True, allow_unused=True)[0] if term.requires_grad else None
             norms[name] = float(found.norm()) if found is not None else 0.0
         total = sum(norms.values()) or 1.0
