@@ -1,5 +1,7 @@
 """Phrases in streams: the moments around each end, and a layer that learns from the best of them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,14 @@ from pydantic import ValidationError
 from torch import nn
 
 from tests.test_nearest import ears, stream  # noqa: F401
+from tests.test_teach import make_run
 from wakesmith import config, registry
+from wakesmith.augment import _bank
+from wakesmith.data.audio_store import AudioStore
+from wakesmith.data.records import UNLABELLED, save_jsonl
 from wakesmith.errors import WakesmithError
 from wakesmith.losses._base import Answers, Moment
-from wakesmith.steps import _recipe
+from wakesmith.steps import _in_streams, _recipe
 from wakesmith.training import last_layer, said, streamed
 from wakesmith.training.perturb import Perturbation
 
@@ -70,3 +76,21 @@ def test_one_good_moment_is_enough_and_the_others_are_left_alone():
 def test_without_steps_of_the_last_layer_it_is_refused():
     with pytest.raises((WakesmithError, ValidationError), match=r"last_layer_said: .*--set train\.last_layer_steps=3000"):
         _recipe.load({"phrase": "hey nova", "train": {"last_layer_said": 10}})
+
+
+def test_phrases_whose_label_was_taken_away_are_not_heard(tmp_path, monkeypatch):
+    clips = make_run(tmp_path)
+    said_by = [clip for clip in clips if (clip.label, clip.split) == ("wake", "train")]
+    kept = {clip.recording for clip in said_by[:2]}
+    others = [dataclasses.replace(clip, label=UNLABELLED) if clip in said_by[2:] else clip for clip in clips]
+    save_jsonl(tmp_path / "prepare" / "clips.jsonl", others)
+    store = AudioStore.open(tmp_path / "prepare")
+    _bank.make(store, tmp_path / "views" / "bank", seed=1, n_rooms=0, most_beds=4, jobs=1)
+    recipe = _recipe.load({"phrase": "hey nova", "train": {"last_layer_steps": 1, "last_layer_said": 10}})
+    heard, read = set(), AudioStore.recording
+    monkeypatch.setattr(AudioStore, "recording", lambda own, name: heard.add(name) or read(own, name))
+
+    streams, _, _ = _in_streams._phrase_streams(recipe, store, tmp_path, seed=1)
+
+    assert sum(len(one.at_s) for one in streams) > 0
+    assert heard == kept

@@ -72,7 +72,7 @@ def _other_streams(recipe: Recipe, store: AudioStore, seed: int) -> tuple[Iterat
 
 
 def _phrase_streams(recipe: Recipe, store: AudioStore, folder: Path, seed: int) -> tuple[Iterator[Stream], str, int]:
-    """Train's phrases under each of `SAID_UNDER` whose kind of bed there is, a part of them under each."""
+    """Train's labelled phrases under each of `SAID_UNDER` whose kind of bed there is, a part of them under each."""
     import numpy as np
 
     from wakesmith.augment._bank import Bank
@@ -80,7 +80,9 @@ def _phrase_streams(recipe: Recipe, store: AudioStore, folder: Path, seed: int) 
     from wakesmith.steps import _streams
     from wakesmith.training.streamed import Stream
 
-    beds, phrases = _streams.Beds(store, Bank(folder / "views" / "bank")), store.of("train", "wake")
+    beds = _streams.Beds(store, Bank(folder / "views" / "bank"))
+    labelled = {clip.recording for clip in store.clips if clip.label == "wake"}  # data.most_labelled spares the recordings
+    phrases = [one for one in store.of("train", "wake") if one.id in labelled]
     under = [_streams.Condition(*one) for one in SAID_UNDER if one[0] == "clean" or beds.count(one[0], "train")]
     n_each = min(len(phrases), math.ceil(recipe.train.last_layer_said / len(under)))
     chunks = range(0, n_each, SAID_TOGETHER)
