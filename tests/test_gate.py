@@ -13,7 +13,7 @@ from tests.test_teach import make_run, recipe, whisper  # noqa: F401
 from wakesmith.cli import app
 from wakesmith.config import parse, part
 from wakesmith.errors import ConfigError, TeacherError
-from wakesmith.steps import _check, _recipe, forge, teach
+from wakesmith.steps import _check, _recipe, compare, forge, teach
 from wakesmith.teachers import _card, _gate
 
 torch.set_num_threads(1)
@@ -323,3 +323,23 @@ def test_the_gate_asks_for_the_plain_student_when_told_to(whisper, tmp_path):  #
     card = json.loads((tmp_path / "teach" / "card.json").read_text())
     plain = json.loads((plain_of(tmp_path) / "card.json").read_text())["dev"]
     assert card["gate"]["checks"]["plain_frr"] == plain["frr"] >= card["dev"]["frr"]
+
+
+@pytest.mark.parametrize("losses", [["kd"], []])
+@pytest.mark.parametrize("asks", [{"train": {"distil": False}}, {"teach": {"against_plain": True}}])
+def test_a_plain_student_without_a_loss_for_labels_is_refused_when_the_recipe_is_read(asks, losses):
+    key = "train.distil=false" if "train" in asks else "teach.against_plain"
+
+    with pytest.raises(ConfigError, match=rf'losses: a student without a teacher \({key}\).* Add one: --set "losses='):
+        _recipe.load({"phrase": "hey nova", "losses": losses, **asks})
+    _recipe.load({"phrase": "hey nova", "losses": [*losses, "focal"], **asks})
+
+
+def test_compare_and_check_refuse_it_before_they_begin(tmp_path):
+    values = {"phrase": "hey nova", "losses": ["kd"]}
+
+    with pytest.raises(ConfigError, match="none of these losses looks at them"):
+        compare.run(values, tmp_path / "run", [], n_seeds=1, jobs=1)
+    with pytest.raises(ConfigError, match=r"\(teach --check\)"):
+        _check.run(_recipe.load(values), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -23,6 +23,7 @@ from wakesmith.steps.prepare import Settings as Prepare
 from wakesmith.steps.speak import Settings as Speak
 from wakesmith.steps.teach import PLAIN_READS
 from wakesmith.steps.teach import Settings as Teach
+from wakesmith.steps.train import NO_LABELS, learn_labels
 from wakesmith.steps.train import Settings as Train
 from wakesmith.steps.views import Settings as Views
 from wakesmith.students import _suits as suits
@@ -90,6 +91,14 @@ class Recipe(Settings):
                 )
             if hasattr(module, "check"):
                 module.check(loss, self.teacher.name, self.teach.head.content)
+        return self
+
+    @model_validator(mode="after")
+    def _learns_labels(self) -> Recipe:
+        plain = {"train.distil=false": not self.train.distil, "teach.against_plain": self.teach.asks_plain}
+        asked = [key for key, asks in plain.items() if asks]
+        if asked and not learn_labels(self.losses):
+            raise ValueError(NO_LABELS.format(asked[0]))
         return self
 
     @model_validator(mode="after")

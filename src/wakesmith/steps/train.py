@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from wakesmith.steps._rounds import Round
 
 
+NO_LABELS = (
+    "losses: a student without a teacher ({}) learns from the labels alone, and none of these losses looks at them. Add one: "
+    '--set "losses=[cross_entropy, kd]"'
+)
+
+
 class Settings(config.Settings):
     distil: bool = True
     """False trains on the hard labels alone."""
@@ -227,6 +233,11 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
     learner = Learner(student, losses, perturb)
     return learner if start_from is None else _taken_up(learner, start_from)
+
+
+def learn_labels(losses: Sequence[config.PartSettings]) -> bool:
+    """Whether anything is left of the losses where no teacher is asked."""
+    return not all(registry.load("losses", loss.name).NEEDS_TEACHER for loss in losses)
 
 
 def looked_at(student: Any, loss: str) -> int:
