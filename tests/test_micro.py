@@ -9,6 +9,7 @@ from wakesmith import audio, config, registry
 from wakesmith.data import views
 from wakesmith.errors import ConfigError
 from wakesmith.runtime import front_ends
+from wakesmith.steps import _common_test
 from wakesmith.training import features
 from wakesmith.training.history import History
 
@@ -70,6 +71,17 @@ def test_after_a_history_a_view_sounds_as_it_does_late_in_a_stream(store, tmp_pa
         alone.append(np.abs(front_end()(torch.from_numpy(store.read(clip, 0))[None])[0].numpy() - late).mean())
 
     assert np.mean(long) < 0.5 * np.mean(alone)
+
+
+def test_compare_hears_test_views_after_a_history_too(store):
+    samples = np.stack([store.read(clip, 0) for clip in range(4)])
+    heard = lambda **options: torch.cat(list(_common_test.frames_of(front_end(**options), samples, "test/clean")))  # noqa: E731
+
+    history = History(_common_test.Heard(samples, "test/clean"), ["test"] * 4, (0.5, 3.0))
+    stream = front_ends.of({"name": "micro"}, 160)()
+    stream.step(history(2, 0))
+    assert np.array_equal(heard()[2].numpy(), stream.step(samples[2]))
+    assert (heard(history_s=[0.0, 0.0]) - heard()).abs().max() > 1.0
 
 
 def test_features_are_the_same_each_time(store, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,12 @@ from wakesmith.run import fingerprint
 from wakesmith.tables import Look, markdown
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from wakesmith.data.records import Clip
     from wakesmith.steps._recipe import Recipe
 
-TRAINING, FIGURES = 2, 3
+TRAINING, FIGURES = 2, 4
 """Versions: another one trains, or measures, every cell anew."""
 ERRORS = (
     "errors_dev", "errors_clean", "errors_clean_phrases", "errors_clean_others", "errors_noisy", "dev_frr_all", "frr_clean",
@@ -49,6 +51,7 @@ def views_of_test(base: Recipe, folder: Path) -> TestViews:
 
 def figures(recipe: Recipe, cell: Path, heard: TestViews, name: str) -> dict[str, Any]:
     """Of a trained student, and of its teacher on the same clips; `name`: the stamp of the test."""
+    from wakesmith.steps import _common_test
     from wakesmith.steps.export import load_weights
 
     card = json.loads((cell / "train" / "card.json").read_text(encoding="utf-8"))
@@ -61,7 +64,8 @@ def figures(recipe: Recipe, cell: Path, heard: TestViews, name: str) -> dict[str
         "teacher": None, "errors_dev": 1 - card["dev"]["accuracy"], "test": _clips_of(cell),
     }  # fmt: skip
     for kind, (samples, labels) in heard.items():
-        wrong = _student_logits(front_end, student, samples).argmax(axis=1) != labels
+        frames = _common_test.frames_of(front_end, samples, f"{name}/{kind}")
+        wrong = _student_logits(student, frames).argmax(axis=1) != labels
         says = labels < len(recipe.phrases)
         result |= {f"errors_{kind}": float(wrong.mean())}
         result |= {f"errors_{kind}_{name}": float(wrong[rows].mean()) for name, rows in (("phrases", says), ("others", ~says))}
@@ -128,12 +132,12 @@ def _tested(clips: Sequence[Clip], numbers: npt.NDArray[np.int64], n_phrases: in
     return sorted([*(i for i in tested if numbers[i] < n_phrases), *others])
 
 
-def _student_logits(front_end: Any, student: Any, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _student_logits(student: Any, frames: Iterable[Tensor]) -> npt.NDArray[np.float32]:
     import torch
 
     student.eval()
     with torch.no_grad():
-        parts = [student(front_end(torch.from_numpy(samples[at : at + 256])))[0] for at in range(0, len(samples), 256)]
+        parts = [student(some)[0] for some in frames]
     return torch.cat(parts).numpy()  # type: ignore[no-any-return]
 
 
