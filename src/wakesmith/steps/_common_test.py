@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,30 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from wakesmith.data.audio_store import AudioStore
+from wakesmith.data.records import fields
+from wakesmith.errors import DataError
+from wakesmith.run import fingerprint
 from wakesmith.training.history import History
+
+
+def check(name: str, prepared: Path, own: Path) -> None:
+    """Raises DataError where the arm `name`, whose clips lie in `prepared`, is tested on other sound than the run, in `own`."""
+    if prepared.resolve() != own.resolve() and _named(prepared) != _named(own):
+        raise DataError(
+            f"compare: the arm '{name}' has other test clips than the run, so that they have no test in common. Leave `phrase`, "
+            "`language`, `seed`, `speak` and `data` to the run, except what changes train alone, such as data.most_labelled."
+        )
+
+
+def _named(prepared: Path) -> str:
+    """Names the clips, the recordings and the sound of test."""
+    store, digest = AudioStore.open(prepared), hashlib.blake2b()
+    clips = [fields(one) for one in store.clips if one.split == "test"]
+    recordings = [one for one in store.recordings.values() if one.split == "test"]
+    for one in recordings:
+        digest.update(store.int16(one.id).tobytes())
+    return fingerprint(clips, [fields(one) for one in recordings], digest.hexdigest())
 
 
 @dataclass(frozen=True)

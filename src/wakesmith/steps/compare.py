@@ -54,7 +54,7 @@ def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, 
 
     -> what folder/compare/compare.json holds.
     """
-    from wakesmith.steps import _compare
+    from wakesmith.steps import _common_test, _compare
 
     base = _recipe.load(dict(values))
     recipes = {arm.name: _of_arm(values, arm) for arm in [Arm(PLAIN, {"train": {"distil": False}}), *arms]}
@@ -66,6 +66,7 @@ def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, 
             say(f"compare: {name}")
             for cell in own:
                 shared_steps(cell, folder)
+            _common_test.check(name, own[0].folder / "prepare", cells[PLAIN][0].folder / "prepare")
         _train([own[seed] for seed in range(n_seeds) for own in cells.values()], jobs)
         results = _judge_all(base, cells)
     told = _compare.summary(results, base)
@@ -124,7 +125,7 @@ def _judge_all(base: Recipe, cells: dict[str, list[Cell]]) -> dict[str, list[dic
     name = _compare.stamp(base)
     results = {arm: [cell.folder / f"figures-{name}.json" for cell in own] for arm, own in cells.items()}
     todo = [(cell, path) for arm, own in cells.items() for cell, path in zip(own, results[arm], strict=True) if not path.exists()]
-    heard = _compare.views_of_test(base, todo[0][0].folder) if todo else {}
+    heard = _compare.views_of_test(base, cells[PLAIN][0].folder) if todo else {}  # it changes nothing of the run's views
     for cell, path in progress.track(todo, "compare: judged"):
         for step in _recipe.road(cell.recipe, cell.last):
             forge.go(cell.recipe, Run(cell.folder), step, quiet=True)
