@@ -14,6 +14,7 @@ from wakesmith.card import Card, OperatingPoint, Phrase
 from wakesmith.config import PartSettings
 from wakesmith.errors import BundleError, ConfigError
 from wakesmith.exporters import esphome, tflite
+from wakesmith.steps import _targets
 
 pytest.importorskip("tflite_micro", reason="the extra `tflite` is not installed")
 pytest.importorskip("pymicro_features", reason="the extra `tflite` is not installed")
@@ -106,7 +107,7 @@ def test_the_manifest_is_one_of_version_2(made: Path, tmp_path: Path):
         "type": "micro", "wake_word": "hey nova", "author": "Ada", "model": "hey_nova.tflite", "trained_languages": ["en"],
         "version": 2,
         "micro": {
-            "probability_cutoff": 0.50147, "feature_step_size": 10, "sliding_window_size": 4,
+            "probability_cutoff": 0.50197, "feature_step_size": 10, "sliding_window_size": 4,
             "minimum_esphome_version": "2024.7.0",
         },
     }  # fmt: skip
@@ -127,16 +128,51 @@ def test_its_input_has_the_official_scale(made: Path):
     assert (source.step, source.zero) == (pytest.approx(0.10196, abs=1e-5), -128)
 
 
-@pytest.mark.parametrize("window", [1, 4, 7])
-def test_a_device_fires_from_the_threshold_on_and_not_below(window: int):
-    for threshold in (0.01, 0.25, 0.5, 0.9, 0.99):
-        fires = [total for total in range(255 * window + 1) if total / window > esphome.cutoff(threshold, window) * 255]
+THRESHOLDS = (0.01, 0.2, 0.25, 0.5, 0.6, 0.9, 0.9765625, 0.99)
 
-        assert fires[0] == np.ceil(threshold * 256 * window)
+
+def fires_from(told: float, window: int) -> int:
+    """The least sum of scores at which ESPHome fires: int(cutoff * 255) goes into a byte, and the sum must be over it."""
+    return int(told * 255) * window + 1
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 6, 7, 10, 255])
+def test_a_device_fires_from_the_threshold_on_and_not_below(window: int):
+    for threshold in np.r_[THRESHOLDS, np.random.default_rng(0).uniform(0.01, 0.992, 200)]:
+        first = fires_from(esphome.cutoff(threshold, window), window)
+
+        assert threshold <= first / (256 * window) < threshold + 1 / 256
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 6, 7, 10, 255])
+def test_the_point_of_the_card_is_the_one_a_device_has(window: int):
+    for threshold in (*THRESHOLDS, 0.997, 1.0):
+        point = esphome.as_it_fires(OperatingPoint(threshold=threshold, smoothing_window=window, chosen_on="a test"))
+
+        assert point.threshold == fires_from(esphome.cutoff(threshold, window), window) / (256 * window)
+        assert esphome.as_it_fires(point) == point
+
+
+@pytest.mark.parametrize("window", [1, 4, 6, 10, 255])
+def test_older_devices_and_satellites_fire_at_no_lower_sum(window: int):
+    for threshold in (q / 256 for q in range(1, 257)):
+        told = esphome.cutoff(threshold, window)
+        sums = np.arange(255 * window + 1)
+        first = fires_from(told, window)
+
+        assert sums[np.float32(sums) / np.float32(255 * window) > np.float32(told)][0] == first
+        assert first <= sums[sums / 256 / window > told][0] <= first + window - 1
+
+
+def test_evaluate_measures_where_devices_fire_and_elsewhere_as_chosen():
+    chosen = OperatingPoint(threshold=0.5, smoothing_window=4, chosen_on="a test")
+
+    assert _targets.as_it_fires("tflite", chosen) == chosen
+    assert _targets.as_it_fires("esphome", chosen).threshold == 513 / 1024
 
 
 def test_a_threshold_of_one_can_be_reached_on_a_device():
-    assert esphome.cutoff(1.0, 5) < 1.0
+    assert fires_from(esphome.cutoff(1.0, 5), 5) <= 5 * 255
 
 
 def test_a_bundle_without_operating_point_is_told_to_evaluate(made: Path, tmp_path: Path):

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from wakesmith import bundle, registry
-from wakesmith.card import Card
+from wakesmith.card import Card, OperatingPoint
 from wakesmith.config import PartSettings
 from wakesmith.errors import BundleError, ConfigError
 from wakesmith.exporters import tflite
@@ -190,14 +190,29 @@ def manifest(card: Card, model_file: str, arena: int, author: str) -> dict[str, 
     }  # fmt: skip
 
 
-def cutoff(threshold: float, window: int) -> float:
-    """The threshold as a device takes it, for a mean of `window` scores.
+def as_it_fires(point: OperatingPoint) -> OperatingPoint:
+    """The point with the threshold that devices make of it."""
+    window = point.smoothing_window
+    least = _whole(point.threshold, window) * window + 1
+    return point.model_copy(update={"threshold": least / (window * 256)})
 
-    The device counts a score of 1/256 as 1/255 and fires over its number, where we fire from the threshold on: so its number lies
-    half way to the sum below. No mean is over 255, so none asks for more.
+
+def cutoff(threshold: float, window: int) -> float:
+    """The threshold as the manifest tells it, for a mean of `window` scores.
+
+    ESPHome truncates 255 times it to a byte; earlier versions compare the float, and fire from the same sum on. pymicro-wakeword
+    counts a score as n / 256 where they count n / 255, so it cannot be given the same: it fires up to 1/256 above, never below.
     """
-    least = min(math.ceil(threshold * 256 * window), 255 * window)
-    return round((least - 0.5) / (255 * window), 5)
+    return math.ceil(_whole(threshold, window) * 10**5 / 255) / 10**5
+
+
+def _whole(threshold: float, window: int) -> int:
+    """A device fires when the sum of its window is over this number times the window: the least that fires at no lower mean.
+
+    At most 254, as no sum is over 255 times the window: over a mean of 254/256 a device fires a little early.
+    """
+    least = math.ceil(threshold * 256 * window - 1e-9)  # a threshold that is a sum is not rounded to the next one
+    return min(-(-(least - 1) // window), 254)
 
 
 def hand_over(folder: str | Path, out: str | Path, author: str = "wakesmith") -> tuple[Path, Path]:

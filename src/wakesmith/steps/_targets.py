@@ -13,6 +13,7 @@ from wakesmith.data.clips import CLIP_SAMPLES
 from wakesmith.steps.export import OTHERS
 
 if TYPE_CHECKING:
+    from wakesmith.card import OperatingPoint
     from wakesmith.steps._recipe import Recipe
 
 N_PHRASES_SAID = 40
@@ -48,6 +49,13 @@ def is_outside(features: str, exporter: Any) -> bool:
 def folders(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """The bundles that a run has beside the ONNX one, by target."""
     return {one.name: folder / OTHERS / one.name for one in recipe.export.others}
+
+
+def as_it_fires(target: str, point: OperatingPoint) -> OperatingPoint:
+    """The point as the target's devices have it, where its exporter's module says that they round it."""
+    module = registry.load("exporters", target)
+    made: OperatingPoint = module.as_it_fires(point) if hasattr(module, "as_it_fires") else point
+    return made
 
 
 def hand_over(target: str, place: Path) -> None:

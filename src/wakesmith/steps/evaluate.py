@@ -96,22 +96,23 @@ def _others(recipe: Recipe, folder: Path, told: dict[str, Any]) -> dict[str, Any
         except WakesmithError as error:
             row["not_heard"] = str(error)
             continue
-        row["phrases"] = _judged(recipe, folder, place, told)
+        row["phrases"] = _judged(recipe, folder, name, place, told)
         _targets.hand_over(name, place)
     return {"bundles": rows} if rows else {}
 
 
-def _judged(recipe: Recipe, folder: Path, place: Path, float_told: dict[str, Any]) -> list[dict[str, Any]]:
+def _judged(recipe: Recipe, folder: Path, name: str, place: Path, float_told: dict[str, Any]) -> list[dict[str, Any]]:
     """One of the other bundles, phrase by phrase: its points and figures go into its card, what it lost comes back."""
     from wakesmith import bundle, report
     from wakesmith.data.audio_store import AudioStore
-    from wakesmith.steps import _judge, _model_card
+    from wakesmith.steps import _judge, _model_card, _targets
 
     settings, recordings = recipe.evaluate, AudioStore.open(folder / "prepare").recordings
     points, measured, rows = [], [], []
     for number, of_float in enumerate(report.of_phrases(float_told)):
         heard = hear(recipe, folder, number, place)
         point, tried = _judge.choose(heard["dev"], settings)
+        point = _targets.as_it_fires(name, point)
         told = _of_phrase(heard, point, tried, recordings, settings)
         points.append(point)
         measured.append(_model_card.measured(told, heard["test"], point, settings.patience_s))
