@@ -53,11 +53,11 @@ def heard(run: Path, settings: evaluate.Settings, seed: int, n_streams: int) -> 
     return dev, test
 
 
-def stream_rows(phrase: str, dev: Heard, test: Heard, point: OperatingPoint, floor: float) -> list[tuple[Row, bool]]:
+def stream_rows(phrase: str, dev: Heard, test: Heard, point: OperatingPoint) -> list[tuple[Row, bool]]:
     """A row a stream, and whether its count lies inside the interval that dev predicts for its hours."""
     rows = []
     for number, stream in enumerate(test.streams["negatives"], start=1):
-        told, count = _predict.expected(dev, point, stream.hours, floor), len(fired(stream, point))
+        told, count = _predict.expected(dev, point, stream.hours), len(fired(stream, point))
         inside = told["least"] <= count <= told["most"]
         rate = f"{told['per_hour']:.2f} ({told['low']:.2f} to {told['high']:.2f})"
         cells = [phrase, str(number), f"{point.threshold:.3f}", rate, f"{stream.hours:.3f}", f"{told['least']} to {told['most']}"]
@@ -65,11 +65,11 @@ def stream_rows(phrase: str, dev: Heard, test: Heard, point: OperatingPoint, flo
     return rows
 
 
-def summary_row(phrase: str, asked: str, dev: Heard, test: Heard, point: OperatingPoint, floor: float) -> Row:
+def summary_row(phrase: str, asked: str, dev: Heard, test: Heard, point: OperatingPoint) -> Row:
     """All streams together, and how many of them lie inside."""
-    told, count = _predict.expected(dev, point, test.hours, floor), test.false_accepts(point)
+    told, count = _predict.expected(dev, point, test.hours), test.false_accepts(point)
     low, high = metrics.poisson(count, test.hours)
-    n_inside = sum(inside for _, inside in stream_rows(phrase, dev, test, point, floor))
+    n_inside = sum(inside for _, inside in stream_rows(phrase, dev, test, point))
     rate = f"{told['per_hour']:.2f} ({told['low']:.2f} to {told['high']:.2f}), bursts x{told['burst']:.1f}"
     observed = [f"{count} in {test.hours:.2f} h", f"{count / test.hours:.2f} ({low:.2f} to {high:.2f})"]
     inside = "yes" if told["least"] <= count <= told["most"] else "NO"
@@ -89,8 +89,8 @@ def judged(run: Path, n_streams: int, rates: list[float]) -> tuple[list[Row], li
         _judge.at_rate(dev, rate, shipped.smoothing_window, shipped.refractory_s, settings.threshold_floor)[0] for rate in rates
     ]
     points = [("shipped", shipped), *((f"{rate:g}", point) for rate, point in zip(rates, by_rate, strict=True))]
-    lines = [cells for cells, _ in stream_rows(card.phrase, dev, test, shipped, settings.threshold_floor)]
-    return lines, [summary_row(card.phrase, asked, dev, test, point, settings.threshold_floor) for asked, point in points]
+    lines = [cells for cells, _ in stream_rows(card.phrase, dev, test, shipped)]
+    return lines, [summary_row(card.phrase, asked, dev, test, point) for asked, point in points]
 
 
 def markdown(rows: list[Row]) -> str:

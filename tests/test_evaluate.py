@@ -406,7 +406,7 @@ def test_of_few_hours_the_tail_chooses_and_no_single_peak():
     assert thresholds[0] > thresholds[1]
     assert thresholds[1] < thresholds[3] < 0.9
     assert usual.false_accepts(points[1][0]) <= 1
-    told = _predict.expected(usual, points[1][0], 2.0, floor=0.05)
+    told = _predict.expected(usual, points[1][0], 2.0)
     assert (told["set_by_peak"], told["dev_count"]) == (False, usual.false_accepts(points[1][0]))
 
 
@@ -416,10 +416,24 @@ def test_of_a_few_events_the_tail_chooses_too_and_enough_of_them_are_counted():
 
     assert (few, kept) == (False, True)  # one event and a half: nothing to warn of
     assert one.threshold < other.threshold < one.threshold + 0.15
-    assert _predict.expected(usual, one, 2.0, floor=0.05)["set_by_peak"] is False
+    assert _predict.expected(usual, one, 2.0)["set_by_peak"] is False
     counted, *_ = _judge.at_rate(usual, 3.0, 1, 1.0, floor=0.05)
     assert usual.false_accepts(counted) == 9
-    assert _predict.expected(usual, counted, 2.0, floor=0.05)["set_by_peak"] is True
+    assert _predict.expected(usual, counted, 2.0)["set_by_peak"] is True
+
+
+def test_a_few_events_over_a_tails_threshold_are_chance_and_many_are_not():
+    dev = thinning("dev", 1, hours=2.0)
+    point, _, kept = _judge.at_rate(dev, 0.5, 1, 1.0, floor=0.05)
+    loudest = np.sort(dev.heights(1, 1.0))[::-1]
+    low, lower = (point.model_copy(update={"threshold": float(loudest[n - 1])}) for n in (3, 10))
+
+    assert (point.set_by, kept) == ("tail", True)
+    assert (dev.false_accepts(low), dev.false_accepts(lower)) == (3, 10)
+    assert _judge.is_kept(dev, low)
+    assert not _judge.is_kept(dev, low.model_copy(update={"set_by": "peak"}))
+    assert not _judge.is_kept(dev, lower)
+    assert [row["kept_on_dev"] for row in _predict.compared(dev, dev, lower, floor=0.05)] == [False, True, True, True, True]
 
 
 def test_negatives_at_the_very_top_are_told_as_a_rate_not_kept():
@@ -507,9 +521,9 @@ def test_a_false_accept_is_laid_to_the_source_that_was_playing():
 def test_one_voice_that_fires_twice_makes_the_prediction_wider():
     dev, alone = bursting("dev"), bursting("dev")
     alone.streams["negatives"][0].events[:] = []  # nobody knows who spoke
-    loud = POINT.model_copy(update={"threshold": 0.81})
+    loud = POINT.model_copy(update={"threshold": 0.81, "set_by": "peak"})
 
-    known, unknown = (_predict.expected(made, loud, 2.0, floor=0.2) for made in (dev, alone))
+    known, unknown = (_predict.expected(made, loud, 2.0) for made in (dev, alone))
 
     assert known["burst"] > unknown["burst"] == 1.0
     assert known["high"] > unknown["high"]
@@ -518,9 +532,11 @@ def test_one_voice_that_fires_twice_makes_the_prediction_wider():
 
 def test_a_threshold_at_its_floor_is_no_choice_of_devs_peaks():
     dev = heard("dev", [0.9], [0.1], hours=2.0)
+    point, *_ = _judge.at_rate(dev, 0.5, 1, 1.0, floor=0.5)
 
-    told = _predict.expected(dev, POINT, 1.0, floor=0.5)
+    told = _predict.expected(dev, point, 1.0)
 
+    assert point.set_by == "floor"
     assert told["set_by_peak"] is False
     assert told["per_hour"] == pytest.approx(0.25)
 
@@ -528,7 +544,7 @@ def test_a_threshold_at_its_floor_is_no_choice_of_devs_peaks():
 def test_predictions_stand_beside_what_test_held():
     dev, test = heard("dev", [0.9], [0.6], hours=2.0), heard("test", [0.9], [0.95] * 40, hours=2.0)
 
-    rows = _predict.compared(dev, test, POINT.model_copy(update={"threshold": 0.61}), floor=0.2)
+    rows = _predict.compared(dev, test, POINT.model_copy(update={"threshold": 0.61, "set_by": "peak"}), floor=0.2)
 
     assert [row["is_shipped"] for row in rows] == [True, False, False, False, False]
     assert rows[0]["predicted"]["per_hour"] == 0.5

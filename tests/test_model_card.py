@@ -79,6 +79,23 @@ def test_hours_that_are_too_few_for_the_rate_are_told():
     assert "too few" not in with_measured()
 
 
+@pytest.mark.parametrize(
+    ("set_by", "told"),
+    [
+        ("tail", "comes from how their loudest moments thin out."),
+        ("peak", "lies just over the loudest moment of"),
+        ("floor", "is the least that is taken (evaluate.threshold_floor)."),
+    ],
+)
+def test_few_hours_say_what_set_the_threshold(set_by: str, told: str):
+    measured = MEASURED.model_copy(update={"predicted": MEASURED.predicted.model_copy(update={"hours": 1.9})})
+    point = POINT.model_copy(update={"set_by": set_by})
+
+    text = shown(phrases=[Phrase(text="hey nova", operating_point=point, measured=measured)])
+
+    assert f"at that rate: the threshold {told}" in text
+
+
 def test_a_detection_before_the_end_is_no_negative_delay():
     assert "0.20 s before the end of the phrase (median; 95 of 100 by 0.10 s after it)" in with_measured(delay_s=-0.2, late_s=0.1)
 

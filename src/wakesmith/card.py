@@ -29,6 +29,8 @@ class OperatingPoint(Settings):
     """False accepts per hour that the threshold was chosen for; none when a person gave it."""
     chosen_on: str
     """Split, and the hours of it, that the choice rests on."""
+    set_by: Literal["peak", "tail", "floor"] | None = None
+    """A peak of other sounds there, how their loudest thin out, or the floor; none: a person, or a card that does not say."""
 
 
 Count = Annotated[int, Field(ge=0)]

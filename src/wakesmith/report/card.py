@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wakesmith import text as texts
 from wakesmith.report import licences
-from wakesmith.report.facts import SHARE_HEAD, VOICES, Row, condition_row, rate_text
+from wakesmith.report.facts import SET_BY, SHARE_HEAD, VOICES, Row, condition_row, rate_text
 
 if TYPE_CHECKING:
     from wakesmith.card import Card, Measured, Phrase
@@ -60,9 +60,8 @@ def _heard(phrase: Phrase, card: Card) -> list[str]:
     )
     found = measured.predicted if measured else None
     if found and point.target_fa_per_hour and found.hours * point.target_fa_per_hour < 1:
-        told += (
-            " Those hours are too few for one false accept at that rate: the threshold lies just over the loudest sound in them."
-        )
+        told += " Those hours are too few for one false accept at that rate"
+        told += f": the threshold {SET_BY[point.set_by]}." if point.set_by else "."
     return [told, *(_measured(measured) if measured else ["Nothing was measured at this threshold."])]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from wakesmith.steps._heard import Heard, best, missed
 if TYPE_CHECKING:
     from wakesmith.steps.evaluate import Settings
 
+SetBy = Literal["peak", "tail", "floor"]
 RATES = (0.1, 0.5, 1.0, 2.0)
 """False accepts per hour that the report has a row for."""
 N_TO_CHOOSE = 10
@@ -32,10 +34,11 @@ def at_rate(dev: Heard, fa_per_hour: float, window: int, refractory_s: float, fl
     threshold, is_bound = metrics.threshold_at(heights, dev.hours, fa_per_hour, floor)
     beyond = metrics.threshold_beyond(heights, dev.hours, fa_per_hour)
     if beyond is not None:
-        point = _point(max(beyond, floor), window, refractory_s, fa_per_hour, dev.hours)
-        return point, is_bound, metrics.poisson(dev.false_accepts(point), dev.hours)[0] <= fa_per_hour
+        point = _point(max(beyond, floor), "tail" if beyond > floor else "floor", window, refractory_s, fa_per_hour, dev.hours)
+        return point, is_bound, is_kept(dev, point)
     while True:
-        point = _point(min(threshold, 1.0), window, refractory_s, fa_per_hour, dev.hours)
+        set_by: SetBy = "peak" if threshold > floor else "floor"
+        point = _point(min(threshold, 1.0), set_by, window, refractory_s, fa_per_hour, dev.hours)
         kept = dev.false_accepts(point) <= fa_per_hour * dev.hours + 1e-9
         over = heights[heights >= point.threshold]
         if kept or threshold >= 1.0 or not len(over):
@@ -43,10 +46,17 @@ def at_rate(dev: Heard, fa_per_hour: float, window: int, refractory_s: float, fl
         threshold = float(np.nextafter(np.float32(over[0]), np.float32(2)))
 
 
-def _point(threshold: float, window: int, refractory_s: float, fa_per_hour: float, hours: float) -> OperatingPoint:
+def is_kept(dev: Heard, point: OperatingPoint) -> bool:
+    """Whether dev keeps to the rate that a point was chosen for. Over a tail's threshold it may hold some more, by chance."""
+    count, asked = dev.false_accepts(point), point.target_fa_per_hour or math.inf
+    least = metrics.poisson(count, dev.hours)[0] if point.set_by in ("tail", "floor") else count / dev.hours
+    return least <= asked + 1e-9
+
+
+def _point(threshold: float, set_by: SetBy, window: int, refractory_s: float, fa_per_hour: float, hours: float) -> OperatingPoint:
     return OperatingPoint(
         threshold=threshold, smoothing_window=window, refractory_s=refractory_s, target_fa_per_hour=fa_per_hour,
-        chosen_on=f"dev, {hours:.2f} h",
+        chosen_on=f"dev, {hours:.2f} h", set_by=set_by,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from wakesmith import metrics
 from wakesmith.card import OperatingPoint
 from wakesmith.data.splits import Group
 from wakesmith.steps._heard import Heard
-from wakesmith.steps._judge import RATES, at_rate, rate
+from wakesmith.steps._judge import RATES, at_rate, is_kept, rate
 
 N_PEAKS = 50
 """Loudest peaks of dev that bursts are measured on: at the threshold itself dev has one or two. Voices that set the bundle off
@@ -26,12 +26,10 @@ def bursts(dev: Heard, window: int, refractory_s: float) -> float:
     return metrics.burstiness(np.array([counts[group] for group in hours]), np.array(list(hours.values())))
 
 
-def expected(dev: Heard, point: OperatingPoint, new_hours: float, floor: float) -> dict[str, Any]:
+def expected(dev: Heard, point: OperatingPoint, new_hours: float) -> dict[str, Any]:
     """False accepts an hour of unseen audio of dev's kind, and their number in `new_hours`, at a threshold chosen on dev."""
     count, burst = dev.false_accepts(point), bursts(dev, point.smoothing_window, point.refractory_s)
-    heights, asked = dev.heights(point.smoothing_window, point.refractory_s), point.target_fa_per_hour
-    by_tail = asked is not None and metrics.threshold_beyond(heights, dev.hours, asked) is not None
-    set_by_peak = point.threshold > floor and not by_tail
+    set_by_peak = point.set_by == "peak"
     mean, low, high = metrics.expected_rate(count, dev.hours, set_by_peak=set_by_peak, burst=burst)
     least, most = metrics.expected_count(count, dev.hours, new_hours, set_by_peak=set_by_peak, burst=burst)
     return {
@@ -46,9 +44,10 @@ def compared(dev: Heard, test: Heard, point: OperatingPoint, floor: float) -> li
     points = [point, *(at_rate(dev, target, window, refractory_s, floor)[0] for target in RATES)]
     rows = []
     for number, one in enumerate(points):
-        told, observed = expected(dev, one, test.hours, floor), rate(test.false_accepts(one), test.hours)
+        told, observed = expected(dev, one, test.hours), rate(test.false_accepts(one), test.hours)
         rows.append({
             "is_shipped": number == 0, "target_fa_per_hour": one.target_fa_per_hour, "threshold": one.threshold,
             "predicted": told, "observed": observed, "is_inside": told["least"] <= observed["count"] <= told["most"],
+            "kept_on_dev": is_kept(dev, one),
         })  # fmt: skip
     return rows

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 class Settings(config.Settings):
     target_fa_per_hour: float = Field(default=0.5, gt=0)
-    """The shipped threshold is the lowest that dev allows at this rate."""
+    """What the shipped threshold is chosen for, on dev: by count, or where that is under two events from its loudest moments."""
     snrs_db: list[float] = [20.0, 10.0, 5.0, 0.0]
     """Phrase over bed, in each of the beds."""
     beds: list[Literal["noise", "babble", "music"]] = ["noise", "babble", "music"]
