@@ -23,7 +23,7 @@ from wakesmith.data.records import Recording, save_jsonl
 from wakesmith.errors import DataError, WakesmithError
 from wakesmith.run import write_json
 from wakesmith.runtime.detector import Detector
-from wakesmith.steps import _groups, _heard, _judge, _predict, _score, evaluate, export
+from wakesmith.steps import _groups, _heard, _judge, _model_card, _predict, _score, evaluate, export
 from wakesmith.steps._heard import Heard
 from wakesmith.steps._streams import Condition, Event, Stream
 
@@ -87,6 +87,16 @@ def test_a_score_long_after_the_phrase_does_not_count_for_it():
 
     assert _heard.best(stream, 1, 1.0).tolist() == [0.9]
     assert _heard.best(late, 1, 1.0).tolist() == [0.0]
+
+
+def test_patience_that_reaches_the_next_phrase_hides_no_miss():
+    made = heard("test", [0.9, 0.1] * 5, [], hours=1.0)  # a phrase each 5 s
+    stream = made.streams["positives"][0]
+
+    for patience_s in (1.0, 8.0):
+        assert _judge.at_point(made, POINT, patience_s)["conditions"][0]["frr"] == 0.5
+        assert _heard.best(stream, 1, patience_s).tolist() == [0.9, 0.1] * 5
+        assert len(_model_card.delays_s(stream, POINT, patience_s)) == 5
 
 
 def voices(**speakers: str) -> dict[str, SimpleNamespace]:

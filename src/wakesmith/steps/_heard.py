@@ -37,6 +37,11 @@ class Scored:
         before = int(np.searchsorted([event.start_s for event in self.events], time_s)) - 1
         return self.events[before] if before >= 0 else None
 
+    def windows(self, patience_s: float) -> list[tuple[float, float]]:
+        """Seconds from and to which a detection is of each phrase: until `patience_s` after its end, or the next one begins."""
+        nexts = [*(event.start_s for event in self.events[1:]), np.inf]
+        return [(one.start_s, min(one.end_s + patience_s, after)) for one, after in zip(self.events, nexts, strict=True)]
+
 
 @dataclass
 class Heard:
@@ -96,20 +101,20 @@ def fired(stream: Scored, point: OperatingPoint) -> list[Any]:
 
 
 def best(stream: Scored, window: int, patience_s: float) -> Numbers:
-    """(n_events,) highest smoothed score from the start of each phrase until `patience_s` after its end."""
+    """(n_events,) highest smoothed score in the window of each phrase."""
     smoothed = smooth(stream.scores, window)
     found = []
-    for event in stream.events:
-        low, high = np.searchsorted(stream.times_s, [event.start_s, event.end_s + patience_s])
+    for span_s in stream.windows(patience_s):
+        low, high = np.searchsorted(stream.times_s, span_s)
         found.append(smoothed[low:high].max() if high > low else 0.0)
     return np.array(found)
 
 
 def missed(stream: Scored, point: OperatingPoint, patience_s: float) -> npt.NDArray[np.bool_]:
-    """(n_events,) phrases without a detection of the runtime from their start until `patience_s` after their end.
+    """(n_events,) phrases without a detection of the runtime in their window.
 
     A score that was high before and stays so is no detection: a detector that is always on hears nothing.
     """
     times_s = np.array([found.time_s for found in fired(stream, point)])
-    bounds = [np.searchsorted(times_s, [event.start_s, event.end_s + patience_s]) for event in stream.events]
+    bounds = [np.searchsorted(times_s, span_s) for span_s in stream.windows(patience_s)]
     return np.array([low == high for low, high in bounds], dtype=bool)

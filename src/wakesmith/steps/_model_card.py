@@ -85,8 +85,8 @@ def delays_s(stream: Scored, point: OperatingPoint, patience_s: float) -> np.nda
     """(n,) seconds from the end of each phrase that was heard until its detection; less than 0: before the end."""
     times_s = np.array([hit.time_s for hit in fired(stream, point)])
     made = []
-    for event in stream.events:
-        own = times_s[(times_s >= event.start_s) & (times_s < event.end_s + patience_s)]
+    for event, (start_s, end_s) in zip(stream.events, stream.windows(patience_s), strict=True):
+        own = times_s[(times_s >= start_s) & (times_s < end_s)]
         made += [own[0] - event.end_s] if len(own) else []
     return np.array(made)
 

@@ -48,7 +48,7 @@ class Settings(config.Settings):
     gap_s: Annotated[list[float], config.span(0, 60)] = [1.5, 2.5]
     """Least and most silence before each phrase."""
     patience_s: float = Field(default=1.0, gt=0)
-    """A phrase is heard when the score peaks from its start until this long after its end."""
+    """A phrase is heard when the score peaks from its start until this long after its end, or the next phrase begins."""
 
     @field_validator("refractory_s", mode="before")
     @classmethod
