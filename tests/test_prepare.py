@@ -14,7 +14,7 @@ from wakesmith.data.records import Clip, Recording, load_jsonl, save_jsonl
 from wakesmith.data.splits import group_of, leaks
 from wakesmith.errors import DataError
 from wakesmith.rng import rng
-from wakesmith.steps import prepare
+from wakesmith.steps import _listed, prepare
 
 RATE = audio.SAMPLE_RATE_HZ
 
@@ -254,3 +254,54 @@ def test_the_beginning_of_a_phrase_becomes_a_near_miss_where_that_is_asked(tmp_p
     assert len(cut) == len(wake) > 0
     assert {clip.label for clip in cut} == {"near_miss"}
     assert store.clip(cut[0])[-1_000:].any()
+
+
+def takes(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        audio.write(folder / name, hiss(f"{folder}/{name}"))
+    return str(folder)
+
+
+def test_two_source_folders_of_one_name_are_told_apart(tmp_path):
+    ana, ben = (takes(tmp_path / name / "takes", "001.wav") for name in ("ana", "ben"))
+    own = {"path": ana, "label": "wake", "split": "train", "speaker": "folder"}
+
+    store = go(spoken(tmp_path / "run"), own, {**own, "path": ben, "split": "test"})
+
+    found = [one for one in store.recordings.values() if not one.is_spoken]
+    assert {(one.id, one.source, one.split) for one in found} == {
+        ("ana/takes/001.wav", "ana/takes", "train"),
+        ("ben/takes/001.wav", "ben/takes", "test"),
+    }
+
+
+def test_a_manifest_and_a_folder_of_one_name_are_told_apart(tmp_path):
+    ana, ben = (takes(tmp_path / name / "takes", "001.wav") for name in ("ana", "ben"))
+    (tmp_path / "ben/takes/manifest.csv").write_text("path,source\n001.wav,own\n")
+    sources = [
+        config.part("importers", "wav_folders", path=ana, label="noise"),
+        config.part("importers", "manifest_csv", path=f"{ben}/manifest.csv", label="noise"),
+    ]
+
+    found = [(one.id, one.source) for _, one, _ in _listed.of_sources(sources, [])]
+
+    assert found == [("ana/takes/001.wav", "ana/takes"), ("ben/takes/001.wav", "own")]
+
+
+@pytest.mark.parametrize("other", ["takes", "link", "."])
+def test_a_file_listed_twice_is_told_before_anything_is_made(tmp_path, other):
+    takes(tmp_path / "takes", "ana/001.wav")
+    (tmp_path / "link").symlink_to(tmp_path / "takes")
+    sources = [config.part("importers", "wav_folders", path=str(tmp_path / name), label="wake") for name in ("takes/ana", other)]
+
+    with pytest.raises(DataError, match=r"001\.wav is listed twice, in .*takes/ana and .*Name each file in one source only"):
+        prepare.check_sources(prepare.Settings(sources=sources), ["hey nova"])
+
+
+def test_two_files_of_one_id_are_told_with_a_way_out(tmp_path):
+    tops = [takes(tmp_path / "x" / "ana", "takes/1.wav"), *(takes(tmp_path / name, "1.wav") for name in ("ana/takes", "b/takes"))]
+    sources = [config.part("importers", "wav_folders", path=top, label="wake") for top in tops]
+
+    with pytest.raises(DataError, match=r"x/ana/takes/1\.wav and .*are both called ana/takes/1\.wav. Rename a folder"):
+        prepare.check_sources(prepare.Settings(sources=sources), ["hey nova"])

@@ -12,6 +12,7 @@ from typing import Any
 
 from wakesmith.config import Settings
 from wakesmith.steps import prepare
+from wakesmith.steps._listed import Listed
 from wakesmith.steps._recipe import Recipe
 
 READERS = {"speak": "speak", "prepare": "data", "teach": "teacher"}
@@ -31,18 +32,24 @@ def seen(recipe: Recipe, steps: Collection[str] = READERS) -> Recipe:
 
 def _digest(recipe: Recipe, step: str) -> str:
     """Hex; empty where the step reads no file."""
+    digest = hashlib.blake2b(digest_size=16)
+    nothing = digest.hexdigest()
+
+    def add(name: Any, content: Any) -> None:
+        digest.update(json.dumps([name, content]).encode())
+
+    def look(one: Listed) -> None:
+        _, recording, path = one
+        add({**dataclasses.asdict(recording), "path": ""}, _edges(path))
+
     if step == "prepare":
-        parts: Iterator[Any] = (
-            [{**dataclasses.asdict(one), "path": ""}, _edges(path)] for one, path in prepare.listed(recipe.data)
-        )
+        prepare.check_sources(recipe.data, recipe.phrases, look)
     else:
-        own: Settings = getattr(recipe, READERS[step])
-        parts = ([name, _whole(path)] for named in _named(own.model_dump(mode="json")) for name, path in _below(named))
-    digest = nothing = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest = digest.copy() if digest is nothing else digest
-        digest.update(json.dumps(part).encode())
-    return "" if digest is nothing else digest.hexdigest()
+        settings: Settings = getattr(recipe, READERS[step])
+        for named in _named(settings.model_dump(mode="json")):
+            for name, path in _below(named):
+                add(name, _whole(path))
+    return "" if digest.hexdigest() == nothing else digest.hexdigest()
 
 
 def _named(values: Any) -> Iterator[Path]:

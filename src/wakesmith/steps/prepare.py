@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from wakesmith import audio, config, pool, registry
+from wakesmith import audio, config, pool
 from wakesmith.augment import _generated as generated
 from wakesmith.config import Source
 from wakesmith.data import clips, dealt, duplicates, room, sources, splits
@@ -27,14 +26,12 @@ from wakesmith.errors import AudioError, DataError
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
 from wakesmith.run import write_json, write_text
-from wakesmith.steps import _leakage
-from wakesmith.text import holds
+from wakesmith.steps import _leakage, _listed
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
 
 SPOKEN = "spoken"
-NEGATIVE = ("speech", "near_miss")
 RANK = {split: rank for rank, split in enumerate(("test", "dev", "train"))}
 """Of two copies the one in the split with the lower rank stays: a test set is not thinned out by training data."""
 DECODED_AT_ONCE = 16
@@ -119,39 +116,25 @@ def run(recipe: Recipe, folder: Path) -> Path:
     return out
 
 
-def listed(settings: Settings) -> Iterator[tuple[Recording, Path]]:
-    """What the sources hold. Raises DataError for one that cannot be listed."""
-    return ((recording, path) for _, recording, path in _of_sources(settings, []))
+def check_sources(settings: Settings, phrases: list[str], look: Callable[[_listed.Listed], object] = lambda one: None) -> None:
+    """List every source, so that a wrong path, or a file named twice, is told before an hour of work. Raises DataError.
+
+    look: called with each recording.
+    """
+    _listed.check_once(lambda: _listed.of_sources(settings.sources, phrases), look)
 
 
-def _found(folder: Path, recipe: Recipe) -> Iterator[tuple[str, Recording, Path]]:
-    """(source, recording, file) of everything, not yet decoded."""
+def _found(folder: Path, recipe: Recipe) -> Iterator[_listed.Listed]:
+    """Everything, not yet decoded."""
     for recording in Lines(folder / "speak" / "recordings.jsonl", Recording):
         yield SPOKEN, recording, folder / "speak" / recording.path
-    yield from _of_sources(recipe.data, recipe.phrases)
-
-
-def _of_sources(settings: Settings, phrases: list[str]) -> Iterator[tuple[str, Recording, Path]]:
-    """Without what is labelled as other speech and holds a phrase by its text: to hear that one would be learned as wrong."""
-    for source in settings.sources:
-        importer = registry.build("importers", source)
-        name = str(source.model_dump().get("path", source.name))
-        n_holding = 0
-        for recording, path in importer.recordings():
-            if recording.label in NEGATIVE and phrases and holds(recording.text, phrases):
-                n_holding += 1
-            else:
-                yield name, recording, path
-        if n_holding:
-            say(f"prepare: {name}: {n_holding} left out: labelled as other speech, and their text holds {' or '.join(phrases)}")
-        for reason, count in importer.dropped.items():
-            say(f"prepare: {name}: {count} left out: {reason}")
+    yield from _listed.of_sources(recipe.data.sources, recipe.phrases)
 
 
 def _decode_all(folder: Path, recipe: Recipe, out: Path) -> tuple[Heard, list[dict[str, str]]]:
     """All that can be used, with generated noise where there is none; and what cannot, with the reason."""
     settings, found = recipe.data, Objects(out, _found(folder, recipe))
-    _check_once(found)
+    _listed.check_once(lambda: found)
     quarantine: list[dict[str, str]] = []
     usable = {source: 0 for source, _, _ in found}
     sounds, prints, digests = Spool(out, np.int16), Spool(out, duplicates.PRINT), bytearray()
@@ -183,16 +166,6 @@ def _decode_all(folder: Path, recipe: Recipe, out: Path) -> tuple[Heard, list[di
             reasons = [row["reason"] for row in quarantine if row["source"] == source]
             raise DataError(f"{source}: none of {len(reasons)} files can be used. The first: {reasons[0]}")
     return Heard(recordings, sounds.pieces(), prints.pieces(), np.frombuffer(digests, "S32")), quarantine
-
-
-def _check_once(found: Sequence[tuple[str, Recording, Path]]) -> None:
-    """Raises DataError for a recording that is listed twice."""
-    hashes = np.fromiter((hash(recording.id) for _, recording, _ in found), np.int64, len(found))
-    names, counts = np.unique(hashes, return_counts=True)
-    alike = Counter(found[number][1].id for number in np.flatnonzero(np.isin(hashes, names[counts > 1])).tolist())
-    twice = [name for name, count in alike.items() if count > 1]
-    if twice:
-        raise DataError(f"data.sources: the recording {twice[0]} is listed twice. Name each file in one source only.")
 
 
 def _decode(job: tuple[Recording, Path, float, bool]) -> Decoded | str:
