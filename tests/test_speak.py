@@ -13,6 +13,7 @@ from wakesmith.config import parse, part
 from wakesmith.data.records import Recording, load_jsonl
 from wakesmith.errors import ConfigError
 from wakesmith.steps import _to_say, speak
+from wakesmith.voices import _espeak, _near_misses, _texts
 
 pytestmark = pytest.mark.skipif(find_spec("espeakng_loader") is None, reason="espeakng-loader is not installed")
 
@@ -212,6 +213,22 @@ def test_several_phrases_are_said_equally_often_and_are_no_near_misses_of_each_o
     made = load_jsonl(out / "recordings.jsonl", Recording)
     assert sorted(one.text for one in made if one.label == "wake") == ["hey nova"] * 3 + ["nova"] * 3
     assert not any(one.text in phrases for one in made if one.label == "near_miss")
+
+
+@pytest.mark.parametrize("phrases", [["hey luna", "hey lena"], ["hey nova", "nova"]])
+def test_no_near_miss_of_a_phrase_holds_the_sounds_of_another(phrases):
+    library, words = _espeak.library(), _texts.words("en", "")
+    sounds = _near_misses._sounds("en", [*phrases, *words])
+
+    def heard(phonemes):
+        return _near_misses.reduced(_near_misses._parsed(phonemes), sounds)
+
+    made = list(_to_say._near_misses_of(phrases, "en", 2_000, words, np.random.default_rng(0), True))
+
+    assert len(made) == 2_000
+    for said in made:
+        own = heard(said.phonemes or library.phonemes(said.text, "en"))
+        assert not any(_near_misses.holds(own, heard(library.phonemes(phrase, "en"))) for phrase in phrases), said
 
 
 def test_nothing_asked_for_is_nothing_spoken(tmp_path):

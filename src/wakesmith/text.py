@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 APOSTROPHES = "'’"
 WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai to Han
@@ -31,7 +32,7 @@ def words(text: str) -> list[str]:
     return [word for word in found if word]
 
 
-def holds(text: str, phrases: list[str]) -> bool:
+def holds(text: str, phrases: Sequence[str]) -> bool:
     """Whether any of the phrases occurs, in whole words."""
     return any(letters(phrase) in letters(text) for phrase in phrases)
 

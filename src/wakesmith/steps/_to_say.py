@@ -78,9 +78,9 @@ def _near_misses_of(
     """Of each phrase its part of n; none that holds another of the phrases."""
     for number, phrase in enumerate(phrases):
         n_own = n * (number + 1) // len(phrases) - n * number // len(phrases)
-        for utterance in near_misses(phrase, language, n_own, words, chance, phonemes) if n_own else []:
-            if not holds(utterance.text, [other for other in phrases if other != phrase]):
-                yield utterance
+        others = [other for other in phrases if other != phrase]
+        if n_own:
+            yield from near_misses(phrase, language, n_own, words, chance, phonemes, others)
 
 
 def split_by_share(n: int, voices: list[config.PartSettings], label: str) -> list[int]:

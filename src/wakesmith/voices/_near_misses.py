@@ -6,13 +6,13 @@ Sounds are espeak mnemonics; which of them are taken for each other, `_confusion
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 
 import numpy as np
 
-from wakesmith.text import letters
+from wakesmith.text import holds as text_holds
 from wakesmith.voices import _confusions, _espeak, _texts
 from wakesmith.voices._base import Utterance
 from wakesmith.voices._confusions import REDUCED, Sounds
@@ -26,30 +26,36 @@ FILL = ("b", "d", "k", "l", "m", "n", "s", "t")
 
 
 def near_misses(
-    phrase: str, language: str, n: int, word_list: list[str], rng: np.random.Generator, phonemes: bool = True
-) -> list[Utterance]:
+    phrase: str, language: str, n: int, word_list: list[str], rng: np.random.Generator, phonemes: bool = True,
+    others: Sequence[str] = (),
+) -> list[Utterance]:  # fmt: skip
     """n utterances in drawn order, every kind equally often; `phonemes=False` leaves out those that only phonemes can tell.
 
+    others: phrases too, which no near miss may hold.
     Distinct ones come first; when all have come they come again (for other speakers to say). Raises ConfigError without espeak.
     """
-    kinds = candidates(phrase, language, word_list, phonemes)
+    kinds = candidates(phrase, language, word_list, phonemes, others)
     pools = [[made[i] for i in rng.permutation(len(made))] for made in kinds.values() if made]
     said = [pools[i % len(pools)][i // len(pools) % len(pools[i % len(pools)])] for i in range(n)]
     return [said[i] for i in rng.permutation(n)]
 
 
-def candidates(phrase: str, language: str, word_list: list[str], phonemes: bool = True) -> dict[str, list[Utterance]]:
-    """All near misses by kind, without any that holds the phrase's own sounds."""
+def candidates(
+    phrase: str, language: str, word_list: list[str], phonemes: bool = True, others: Sequence[str] = ()
+) -> dict[str, list[Utterance]]:
+    """All near misses by kind, without any that holds the sounds of the phrase, or of the others."""
     library = _espeak.library()
     wanted = _parsed(library.phonemes(phrase, language))
     listed = {word: _parsed(_told(word, language)) for word in word_list}
     sounds = _sounds(language, [phrase, *word_list])
-    target = reduced(wanted, sounds)
+    phrases = [phrase, *others]
+    targets = [reduced(_parsed(library.phonemes(one, language)), sounds) for one in phrases]
     spelled = phrase.split()
     found: dict[str, list[Utterance]] = {}
 
     def add(kind: str, text: str, words: list[Word], by_text: bool) -> None:
-        if words and not holds(reduced(words, sounds), target) and letters(phrase) not in letters(text):
+        made = reduced(words, sounds)
+        if words and not any(holds(made, target) for target in targets) and not text_holds(text, phrases):
             told = _joined(words)
             shown = text if by_text else f"/{library.ipa(_espeak.spoken(told), language)}/"
             utterance = Utterance(shown, "" if by_text else told, kind)
@@ -71,7 +77,7 @@ def candidates(phrase: str, language: str, word_list: list[str], phonemes: bool 
         add("other order", text, _parsed(library.phonemes(text, language)), by_text=True)
     for text in _alike(spelled, wanted, listed, sounds):
         add("like words", text, _parsed(library.phonemes(text, language)), by_text=True)
-    return found or {"other words": [Utterance(word, "", "other words") for word in word_list]}
+    return found or {"other words": [Utterance(word, "", "other words") for word in word_list if not text_holds(word, others)]}
 
 
 def almost(phrases: list[str], language: str, word_list: list[str]) -> set[str]:
