@@ -184,6 +184,15 @@ def test_a_part_of_other_speech_is_said_in_other_languages(tmp_path):
     assert not any("casa acqua" in said.text for said in pairs)
 
 
+def test_a_language_of_which_no_word_is_left_is_left_out():
+    lists = {"it": ["casa"], "ru": ["дом"]}
+    said = list(_to_say.foreign_speech(4, lists, ["casa"], np.random.default_rng(0)))
+
+    assert {one.language for one in said} == {"ru"}
+    with pytest.raises(ConfigError, match=r"each of it, ru holds a phrase.*--set speak\.foreign_share=0"):
+        list(_to_say.foreign_speech(4, lists, ["casa", "дом"], np.random.default_rng(0)))
+
+
 def test_a_voice_that_knows_one_language_says_no_other(tmp_path):
     settings = recipe(n_speech=8, foreign_share=1.0).speak
     voices = [part("voices", "command", run=[sys.executable, "{text}", "{output}"], licence="CC0-1.0")]

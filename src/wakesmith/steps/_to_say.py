@@ -111,10 +111,21 @@ def other_speech(
 
 
 def foreign_speech(n: int, lists: dict[str, list[str]], kept_out: list[str], chance: np.random.Generator) -> Iterator[Utterance]:
-    """Words of other languages, each language equally often: a listener hears films, guests and radio. None holds a phrase."""
+    """Words of other languages, each language equally often: a listener hears films, guests and radio. None holds a phrase.
+
+    Raises ConfigError where no word is left.
+    """
+    if not n:
+        return
+    left = [(language, [word for word in words if not holds(word, kept_out)]) for language, words in lists.items()]
+    left = [(language, words) for language, words in left if words]
+    if not left:
+        raise ConfigError(
+            f"speak.foreign_share: expected words of other languages, but each of {', '.join(lists)} holds a phrase or nearly "
+            "one. Say none: --set speak.foreign_share=0"
+        )
     for i in range(n):
-        language = list(lists)[i % len(lists)]
-        words = [word for word in lists[language] if not holds(word, kept_out)]
+        language, words = left[i % len(left)]
         picked = [str(word) for word in chance.choice(words, size=chance.integers(1, MOST_WORDS + 1))]
         text = " ".join(picked)
         yield Utterance(picked[0] if holds(text, kept_out) else text, language=language)
