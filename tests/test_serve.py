@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -417,6 +419,24 @@ def test_a_bundle_without_an_operating_point_is_refused(tmp_path):
 
     with pytest.raises(BundleError, match="open: no operating point yet"):
         wyoming.models({str(folder): Detector.load(folder)})
+
+
+class Unreachable(socket.socket):
+    def connect(self, address):
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+@pytest.mark.parametrize(("host", "why"), [("0.0.0.0", "Network is unreachable"), ("fd00::1", "hostname")])
+def test_without_a_network_or_an_ipv4_address_there_is_nothing_to_announce(host, why, monkeypatch):
+    pytest.importorskip("zeroconf", reason="zeroconf is not installed")
+
+    async def go():
+        monkeypatch.setattr(wyoming.socket, "socket", Unreachable)
+        async with wyoming.announced(host, 10_999):
+            pass
+
+    with pytest.raises(WakesmithError, match=f"--zeroconf: {host} has no IPv4 address to announce .*{why}.*--host"):
+        asyncio.run(go())
 
 
 def test_two_bundles_of_one_phrase_are_refused(bundles, tmp_path):

@@ -143,10 +143,16 @@ async def announced(host: str, port: int) -> AsyncIterator[None]:
         from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
     except ModuleNotFoundError as error:
         raise WakesmithError("--zeroconf needs the package zeroconf. Install it: pip install 'wakesmith[serve]'") from error
-    address = _address(host)
+    try:
+        address = _address(host)
+        zeroconf = AsyncZeroconf(interfaces=[address])
+    except OSError as error:
+        raise WakesmithError(
+            f"--zeroconf: {host or 'this machine'} has no IPv4 address to announce ({error}). Name one of this machine that "
+            "others reach: --host; or leave --zeroconf out."
+        ) from error
     kind, name = "_wyoming._tcp.local.", f"wakesmith-{socket.gethostname()}-{port}"
     service = AsyncServiceInfo(kind, f"{name}.{kind}", addresses=[socket.inet_aton(address)], port=port)
-    zeroconf = AsyncZeroconf(interfaces=[address])
     try:
         await (await zeroconf.async_register_service(service))  # the name is free; then it is told to all
         yield
@@ -158,7 +164,7 @@ async def announced(host: str, port: int) -> AsyncIterator[None]:
 
 
 def _address(host: str) -> str:
-    """The IPv4 address at which others reach this machine."""
+    """The IPv4 address at which others reach this machine. Raises OSError where there is none."""
     if host not in ("0.0.0.0", "::", ""):
         return socket.gethostbyname(host)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
