@@ -2,8 +2,10 @@
 
 import os
 import resource
+import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import soundfile
 from tests import tone_bundle
 from wakesmith.cli import app, guarded
 from wakesmith.config import read_yaml
+from wakesmith.voices import _texts
 
 COMMAND = [sys.executable, "-m", "wakesmith.cli"]
 
@@ -66,7 +69,8 @@ def test_an_unknown_key_is_named_with_the_nearest(capsys, tmp_path):
 @pytest.mark.parametrize(("place", "key"), [("voices/kokoro", "path"), ("owner/Kokoro-82M", "hub")])
 def test_kokoro_speaks_beside_the_voices_of_the_preset(monkeypatch, tmp_path, place, key):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "voices" / "kokoro").mkdir(parents=True)
+    (tmp_path / "voices" / "kokoro" / "voices").mkdir(parents=True)
+    (tmp_path / "voices" / "kokoro" / "voices" / "af_heart.bin").touch()
 
     words = [str(word) for word in plan(tmp_path, "--preset", "standard", "--kokoro", place)]
     assert guarded(lambda: app(words, standalone_mode=False)) == 0
@@ -179,6 +183,68 @@ def test_a_plan_with_a_folder_that_is_not_there_is_refused(capsys, tmp_path):
 def test_a_plan_in_a_language_that_no_voice_knows_writes_nothing(capsys, tmp_path):
     assert "espeak does not know 'xx'" in refused(capsys, *plan(tmp_path, "--set", "language=xx"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--teacher", "whisper:nofolder"], "teacher: nofolder: no such file or folder"),
+        (["--teacher", "whisper:"], "expected a folder after the colon"),
+        (["--kokoro", "nofolder"], "voices.path: nofolder is no folder"),
+        (["--set", "language=de"], "brings words for en, es, not for 'de'"),
+        (["--set", "features=micro", "--set", "export.targets=[onnx, esphome]"], "Take a smaller student (student.width"),
+        (["--noise", __file__], "is a file, not a folder. Name a folder of recordings, or a .csv or .jsonl manifest"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["plan", "forge"])
+def test_what_only_a_later_step_needs_is_told_at_once(capsys, tmp_path, command, options, told):
+    assert told in refused(capsys, command, "hey nova", "--out", tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("phrase", "language", "told"),
+    [
+        ("привет", "en", "has CYRILLIC letters, and 'en' is said from LATIN ones"),
+        ("你好", "es", "CJK"),
+        ("hey nova", "ru", "LATIN"),
+    ],
+)
+def test_a_phrase_in_other_letters_than_its_language_is_refused(capsys, tmp_path, phrase, language, told):
+    """espeak spells it out: "Chinese letter Chinese letter"."""
+    assert told in refused(capsys, *plan(tmp_path, "--set", f"language={language}", phrase=phrase))
+    assert told in refused(capsys, "say", phrase, tmp_path / "x.wav", "--language", language)
+
+
+def test_letters_of_its_own_and_of_a_language_without_a_list_are_taken():
+    for phrase, language in (
+        ("señor López", "es"),
+        ("привет", "ru"),
+        ("こんにちは", "ja"),
+        ("naïve 2", "en-gb"),
+        ("გამარჯობა", "ka"),
+    ):
+        _texts.check_script(phrase, language)
+
+
+def test_what_an_error_advises_is_taken(capsys, tmp_path):
+    """Its first advice once led to the next error, and the third undid the second."""
+    asked = [*plan(tmp_path), "--preset", "standard", "--set", "student=mobilenet_v3"]
+    for _ in range(2):
+        advice = shlex.split(refused(capsys, *asked).rstrip(".").partition("--set ")[2])
+        asked += ["--set", *advice]
+
+    assert guarded(lambda: app([str(word) for word in asked], standalone_mode=False)) == 0
+
+
+def test_folders_where_no_run_is_are_told(capsys, tmp_path):
+    assert "no such folder. Name the one that holds run folders" in refused(capsys, "runs", tmp_path / "nowhere")
+    assert "no run of wakesmith is there" in refused(capsys, "judge", tmp_path)
+
+
+def test_it_says_its_version(capsys):
+    assert guarded(lambda: app(["--version"], standalone_mode=False)) == 0
+    assert capsys.readouterr().out == f"wakesmith {version('wakesmith')}\n"
 
 
 @pytest.mark.parametrize("command", ["plan", "forge"])

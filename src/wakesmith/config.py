@@ -285,7 +285,9 @@ def teacher_named(text: str) -> dict[str, Any]:
     """`whisper:FOLDER` -> settings of a teacher; `moonshine+whisper:FOLDER` -> of an ensemble."""
     members = []
     for one in text.split("+"):
-        name, _, path = one.partition(":")
+        name, colon, path = one.partition(":")
+        if colon and not path:
+            raise ConfigError(f"--teacher {text}: expected a folder after the colon, as in whisper:FOLDER")
         members.append({"name": name, **({"path": path} if path else {})})
     return members[0] if len(members) == 1 else {"name": "ensemble", "members": members}
 

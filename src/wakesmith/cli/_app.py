@@ -17,6 +17,23 @@ app = typer.Typer(
     context_settings={"max_content_width": WIDEST},
 )  # fmt: skip
 
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"wakesmith {version('wakesmith')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Which version this is.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None: ...
+
+
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting, as in --set student.width=48. May be repeated.")
 ]

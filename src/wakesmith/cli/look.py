@@ -108,9 +108,11 @@ def runs(
 ) -> None:
     """Runs in a table, and what their settings have otherwise."""
     from wakesmith import tables
-    from wakesmith.errors import WakesmithError
+    from wakesmith.errors import ConfigError, WakesmithError
     from wakesmith.web import _compared, _judged
 
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder. Name the one that holds run folders, or make a run: wakesmith forge PHRASE")
     found, rows, waiting = _judged.found(folder), [], {}
     for one in found:
         try:

@@ -68,15 +68,11 @@ def forge(recipe: Any, folder: Path, json: bool) -> None:
 @_phrase_command
 def plan(recipe: Any, folder: Path, json: bool) -> None:
     """Say how long it will take, write the settings, and stop. The steps can then be run one by one."""
-    from wakesmith.steps import _cost, _files, _recipe, speak
+    from wakesmith.steps import _cost, _recipe, speak
     from wakesmith.steps import forge as step
 
-    doubts, minutes, recipe = (
-        speak.doubts(recipe),
-        _cost.minutes(recipe),
-        _files.seen(recipe),
-    )  # refused before anything is written
-    step.plan(recipe, folder)
+    doubts, minutes = speak.doubts(recipe), _cost.minutes(recipe)
+    step.plan(step.checked(recipe), folder)
     steps, config = _recipe.road(recipe), folder / "config.yaml"
     found = {"run": str(folder), "config": str(config), "steps": steps, "settings": recipe.model_dump(mode="json")}
     found["minutes"], found["doubts"] = minutes, doubts

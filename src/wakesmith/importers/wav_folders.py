@@ -13,7 +13,7 @@ from pydantic import field_validator, model_validator
 
 from wakesmith.config import PartSettings
 from wakesmith.data.records import KNOWN_LABELS, Recording
-from wakesmith.disk import is_dir
+from wakesmith.disk import is_dir, is_file
 from wakesmith.errors import DataError
 from wakesmith.importers._base import Found, check_found, check_label, check_labels, is_utf8, mapped_label, shown
 
@@ -71,7 +71,8 @@ class WavFolders:
         """Every sound file below the top, sorted by path. Raises DataError for a missing or empty folder."""
         top = Path(self.config.path).expanduser()
         if not is_dir(top):
-            raise DataError(f"{top}: no such folder. Check `path` of the source.")
+            what = "is a file, not a folder" if is_file(top) else "no such folder"
+            raise DataError(f"{top}: {what}. Name a folder of recordings, or a .csv or .jsonl manifest.")
         n_found = 0
         for file in self._below(top):
             if file.suffix.lower() in ENDINGS and not all(map(is_utf8, (file, *file.relative_to(top).parents))):

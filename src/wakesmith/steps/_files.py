@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wakesmith.config import Settings
+from wakesmith.errors import TeacherError
 from wakesmith.steps import prepare
 from wakesmith.steps._listed import Listed
 from wakesmith.steps._recipe import Recipe
@@ -24,7 +25,10 @@ EDGE_BYTES = 4096
 
 
 def seen(recipe: Recipe, steps: Collection[str] = READERS) -> Recipe:
-    """The recipe with digests of what these steps would read now. Raises DataError for a source that cannot be listed."""
+    """The recipe with digests of what these steps would read now.
+
+    Raises DataError for a source that cannot be listed, TeacherError for a teacher's path where nothing is.
+    """
     found = {step: digest for step in READERS if step in steps and (digest := _digest(recipe, step))}
     kept = {step: digest for step, digest in recipe.files.items() if step not in steps}
     return recipe.model_copy(update={"files": kept | found})
@@ -47,6 +51,8 @@ def _digest(recipe: Recipe, step: str) -> str:
     else:
         settings: Settings = getattr(recipe, READERS[step])
         for named in _named(settings.model_dump(mode="json")):
+            if step == "teach" and not named.exists():
+                raise TeacherError(f"teacher: {named}: no such file or folder. Name one that is there: --teacher NAME:FOLDER")
             for name, path in _below(named):
                 add(name, _whole(path))
     return "" if digest.hexdigest() == nothing else digest.hexdigest()

@@ -85,9 +85,11 @@ class Recipe(Settings):
             module = registry.load("losses", loss.name)
             shown = getattr(registry.load("students", self.student.name), "SHOWS_MIDDLE", False)
             if getattr(module, "NEEDS_MIDDLE", False) and not shown:
+                others = [one.model_dump(mode="json", exclude_defaults=True) | {"name": one.name} for one in self.losses]
+                left = json.dumps([one for one in others if one["name"] != loss.name])
                 raise ValueError(
                     f"losses: {loss.name} looks at middle frames, and {self.student.name} shows none. Leave it out: "
-                    '--set "losses=[cross_entropy, kd, {name: embedding, weight: 3}]"'
+                    f"--set 'losses={left}'"
                 )
             if hasattr(module, "check"):
                 module.check(loss, self.teacher.name, self.teach.head.content)
@@ -103,16 +105,19 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _has_last_layer(self) -> Recipe:
-        asked = [key for key in ("last_layer_nearest", "last_layer_said") if getattr(self.train, key)]
-        if asked and not self.train.last_layer_steps:
-            raise ValueError(
-                f"train.{asked[0]}: the last layer does not learn by itself. Say for how many steps: "
-                "--set train.last_layer_steps=3000"
-            )
-        if self.train.last_layer_steps and not getattr(registry.load("students", self.student.name), "HAS_LAST_LAYER", True):
+        asked = [f"train.{key}" for key in ("last_layer_nearest", "last_layer_said") if getattr(self.train, key)]
+        has_one = getattr(registry.load("students", self.student.name), "HAS_LAST_LAYER", True)
+        if not has_one and (self.train.last_layer_steps or asked):
+            zeros = " ".join(f"--set {key}=0" for key in ("train.last_layer_steps", *asked))
             raise ValueError(
                 f"train.last_layer_steps: {self.student.name} has more than one layer over its embedding. Leave them together: "
-                "--set train.last_layer_steps=0"
+                f"{zeros}"
+            )
+        if asked and not self.train.last_layer_steps:
+            zeros = " ".join(f"--set {key}=0" for key in asked)
+            raise ValueError(
+                f"{asked[0]}: the last layer does not learn by itself. Say for how many steps: "
+                f"--set train.last_layer_steps=3000, or leave it: {zeros}"
             )
         return self
 

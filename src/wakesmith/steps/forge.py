@@ -15,7 +15,7 @@ from wakesmith.data import classes
 from wakesmith.errors import ConfigError, WakesmithError
 from wakesmith.progress import say
 from wakesmith.run import CONFIG, Run, write_text
-from wakesmith.steps import _files, _recipe, _rounds, _targets, export
+from wakesmith.steps import _files, _recipe, _rounds, _targets, export, speak
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -30,8 +30,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
     steps = _recipe.road(recipe)
     if recipe.mine.rounds and ranks.n_ranks() > 1:
         raise WakesmithError("mine.rounds: a round is the work of one process. Set it to 0 here, then: wakesmith mine RUN")
-    recipe = _files.seen(recipe)
-    _targets.check(recipe)
+    recipe = checked(recipe)
     with _alone(folder) as place:
         _plan(recipe, place)
         for number, step in enumerate(steps, start=1):
@@ -43,8 +42,18 @@ def run(recipe: Recipe, folder: Path) -> Path:
     return folder / "bundle"
 
 
+def checked(recipe: Recipe) -> Recipe:
+    """All that can be refused before the first step is: phrases, voices, lists, sources, teacher, targets.
+
+    -> the recipe with digests of the files that it names.
+    """
+    speak.check(recipe)
+    _targets.check(recipe)
+    return _files.seen(recipe)
+
+
 def plan(recipe: Recipe, folder: Path) -> Run:
-    """Write the recipe, with what `_files.seen` saw, into the run folder."""
+    """Write a recipe that was checked into the run folder."""
     _check_rounds(recipe)
     place = Run.open(folder)
     with place.alone():

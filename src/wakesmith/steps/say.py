@@ -13,6 +13,7 @@ from wakesmith.rng import rng
 from wakesmith.steps import _recipe
 from wakesmith.steps.speak import taking_part
 from wakesmith.text import composed
+from wakesmith.voices import _texts
 from wakesmith.voices._base import Utterance, check_letters
 
 PAUSE_S = 0.5
@@ -38,6 +39,8 @@ def run(phrase: str, path: Path, voice: config.PartSettings, speaker: str | None
         raise ConfigError(f"{path}: expected a name that ends in .wav or .flac.")
     check_letters(phrase)
     made = registry.build("voices", voice)
+    if language := getattr(made, "language", ""):
+        _texts.check_script(phrase, language)
     speakers = made.speakers()
     if speaker is not None and speaker not in speakers:
         raise ConfigError(registry.unknown("--speaker", speaker, speakers))

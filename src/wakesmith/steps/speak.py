@@ -67,8 +67,7 @@ class Settings(config.Settings):
 
 def run(recipe: Any, folder: Path) -> Path:
     """Speak everything that is not whole yet. -> folder/speak. Raises ConfigError for a phrase or a voice that cannot be used."""
-    for phrase in recipe.phrases:
-        check_letters(phrase)
+    check(recipe)
     settings: Settings = recipe.speak
     for doubt in doubts(recipe):
         progress.say(f"speak: {doubt}")
@@ -90,6 +89,20 @@ def run(recipe: Any, folder: Path) -> Path:
         pass
     save_jsonl(out / "recordings.jsonl", [recording for mark in chunks for recording in load_jsonl(mark, Recording)])
     return out
+
+
+def check(recipe: Any) -> None:
+    """Whether there is all it takes: phrases that can be said, voices, lists. Raises ConfigError."""
+    settings: Settings = recipe.speak
+    for phrase in recipe.phrases:
+        check_letters(phrase)
+        _texts.check_script(phrase, recipe.language)
+    for voice in taking_part(settings.voices, recipe.language):
+        if getattr(voice, "path", ""):
+            registry.build("voices", voice)
+    if settings.n_wake + settings.n_near_miss + settings.n_speech:
+        _texts.words(recipe.language, settings.words)
+        _texts.sentences(recipe.language, settings.sentences, recipe.phrases)
 
 
 def doubts(recipe: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,28 @@ def foreign() -> dict[str, list[str]]:
     lines = (FOLDER / "foreign_words.txt").read_text(encoding="utf-8").splitlines()
     parted = (line.split(": ", 1) for line in lines)
     return {language: texts.composed(words).split() for language, words in parted}
+
+
+def check_script(phrase: str, language: str) -> None:
+    """Raises ConfigError for letters that the language is not written in: in English espeak spells `привет` out.
+
+    What a language is written in is what its list of words is; of one without, nothing is known.
+    """
+    known = foreign().get(base(language))
+    if known is None and (FOLDER / f"words_{base(language)}.txt").is_file():
+        known = words(language, "")
+    usual = _scripts(known or [])
+    if known and (strange := _scripts([phrase]) - usual):
+        raise ConfigError(
+            f"phrase: '{phrase}' has {' and '.join(sorted(strange))} letters, and '{base(language)}' is said from "
+            f"{' and '.join(sorted(usual))} ones. Write it in those, or say its language: --set language=..."
+        )
+
+
+def _scripts(written: list[str]) -> set[str]:
+    """The scripts of all letters, as Unicode names them: LATIN, CYRILLIC, CJK."""
+    letters = {letter for text in written for letter in text if letter.isalpha() and unicodedata.category(letter) != "Lm"}
+    return {unicodedata.name(letter).split()[0] for letter in letters - set("ªº")}
 
 
 def base(language: str) -> str:

@@ -68,6 +68,8 @@ def is_kept(folder: Path) -> bool:
 
 def report(folder: Path) -> dict[str, Any]:
     """The run's report.json. Raises DataError for a run that was not evaluated yet."""
+    if not (folder / CONFIG).is_file():
+        raise DataError(f"{folder}: no run of wakesmith is there. Name a run folder, as forge or plan made it.")
     path = folder / "evaluate" / "report.json"
     if not is_there(folder):
         # A terminal shows it too, which has no tab.

@@ -9,7 +9,7 @@ from typing import Any
 
 from wakesmith import config, text
 from wakesmith.errors import ConfigError
-from wakesmith.steps import _files, _recipe, forge, record
+from wakesmith.steps import _recipe, forge, record
 from wakesmith.steps._options import recipe_from
 from wakesmith.web import _runs, _work
 
@@ -41,7 +41,7 @@ def planned(runs: Path, name: str, recipe: _recipe.Recipe) -> Path:
     place = _runs.below(runs, name)
     if _work.at_work(place):
         raise ConfigError(f"{place}: a forge is at work here. Wait for it, press Stop, or give the run another name.")
-    return forge.plan(_files.seen(recipe), place).folder
+    return forge.plan(forge.checked(recipe), place).folder
 
 
 def run_name(phrase: str) -> str:
