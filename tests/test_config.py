@@ -4,6 +4,7 @@ import pytest
 
 from wakesmith import config
 from wakesmith.errors import ConfigError
+from wakesmith.steps import _recipe, compare
 
 
 class Inner(config.Settings):
@@ -93,3 +94,27 @@ def test_merging_keeps_the_other_options_of_the_same_part():
 
 def test_options_set_after_a_bare_name_are_of_that_part():
     assert config.merge({"student": "mixednet"}, {"student": {"width": 32}}) == {"student": {"name": "mixednet", "width": 32}}
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"train": {"seed": -1}}, r"train\.seed: "),
+        ({"train": {"seed": 2**32}}, r"train\.seed: "),
+        ({"train": {"class_shares": [0.5, -0.1, 0.3, 0.3]}}, r"train\.class_shares: expected shares of 0 or more"),
+        ({"train": {"class_shares": [0, 0, 0, 0.0]}}, r"train\.class_shares: .*one of them over 0"),
+        ({"data": {"most_clips": {"speech": -1}}}, "most_clips: speech is -1, expected 0 or more; leave speech out for no limit"),
+    ],
+)
+def test_numbers_that_a_later_step_would_stop_at_are_told_when_the_recipe_is_read(values, told):
+    with pytest.raises(ConfigError, match=told):
+        _recipe.load({"phrase": "hey nova", **values})
+
+
+def test_every_seed_of_a_run_gives_compare_seeds_that_a_training_takes():
+    recipe = _recipe.load({"phrase": "hey nova", "seed": 2**32 - 1})
+
+    seeds = [compare.seeded(recipe, number).train.seed for number in range(5)]
+
+    assert seeds == [2**32 - 1000 + number for number in range(5)]
+    assert compare.seeded(_recipe.load({"phrase": "hey nova", "seed": 3}), 2).train.seed == 3002

@@ -144,7 +144,7 @@ def seeded(recipe: Recipe, seed: int) -> Recipe:
     """The recipe with the n-th seed of weights and order; views and teacher stay the same."""
     if recipe.train.seed is not None:
         raise ConfigError("train.seed: compare gives each training a seed of its own; leave it out.")
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": 1000 * recipe.seed + seed})})
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"seed": (1000 * recipe.seed + seed) % 2**32})})
 
 
 def _home(recipe: Recipe, step: str, folder: Path) -> Path:

@@ -65,9 +65,11 @@ class Settings(config.Settings):
 
     @model_validator(mode="after")
     def _labels(self) -> Settings:
-        for label in self.most_clips:
+        for label, most in self.most_clips.items():
             if label not in ("speech", "noise"):
                 raise ValueError(f"most_clips: '{label}' has no limit; only speech and noise have")
+            if most < 0:
+                raise ValueError(f"most_clips: {label} is {most}, expected 0 or more; leave {label} out for no limit")
         return self
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from wakesmith import config, ranks, registry
 from wakesmith import run as record
@@ -38,7 +38,7 @@ class Settings(config.Settings):
     """False trains on the hard labels alone."""
     targets: Literal["cached", "live"] = "cached"
     """Whether the teacher's answers come from `label`'s store, or from the teacher at every step, which costs far more."""
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Of initial weights and order; none: the run's. Views and answers stay as they are."""
     steps: int = Field(default=1500, ge=1)
     """Of the optimiser."""
@@ -86,6 +86,13 @@ class Settings(config.Settings):
     """Processes that read batches; the features lie in a memory map, so none is fastest as a rule."""
     keep_features: bool = False
     """Keep the student's features of all views for another training."""
+
+    @field_validator("class_shares")
+    @classmethod
+    def _shares(cls, shares: list[float]) -> list[float]:
+        if min(shares) < 0 or sum(shares) == 0:
+            raise ValueError("expected shares of 0 or more, one of them over 0, as in [0.35, 0.08, 0.4, 0.17]")
+        return shares
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
