@@ -240,6 +240,23 @@ def test_own_recordings_and_mined_clips_have_shares_of_their_own(tmp_path):
     assert [(int(np.flatnonzero(part.members)[0]), part.share) for part in made] == [(110, 0.25), (100, 0.5)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "over", "told"),
+    [
+        ("learn", {"learn": {"share": 0.7}}, r"learn\.share: 0\.7 and train\.own_share 0\.3 .*--set learn\.share=0\.35"),
+        ("learn", {"learn": {"share": 0.5}}, r"learn\.share: 0\.5 and mine\.share 0\.5 .*--set learn\.share=0\.25"),
+        ("mine", {"mine": {"share": 0.8}}, r"mine\.share: 0\.8 and learn\.share 0\.25 .*--set mine\.share=0\.38"),
+    ],
+)
+def test_a_round_that_no_training_could_share_out_is_not_begun(kind, over, told, tmp_path, monkeypatch):
+    rounds = [made_round(tmp_path / "a", 10), made_round(tmp_path / "b", 10, kind="learn", share=0.25)]
+    monkeypatch.setattr(_rounds, "of", lambda *_: rounds)
+
+    with pytest.raises(ConfigError, match=told):
+        _feedback.begin(_recipe.load({"phrase": "hey nova", **over}), Run(tmp_path), kind)
+    assert not (tmp_path / _rounds.FOLDER).exists()
+
+
 EVERY = ["near_miss", "speech", "noise"]
 STEPS = list(_recipe.STEPS)
 

@@ -47,6 +47,9 @@ def begin(recipe: Recipe, place: Run, kind: Literal["mine", "learn"], asked: Map
 
     asked: what its plan also says, of the command that makes it.
     """
+    settings: mine.Settings | learn.Settings = getattr(recipe, kind)
+    earlier = {one.plan["kind"]: one.plan["share"] for one in _rounds.of(recipe, place.folder)}
+    _rounds.check_share(kind, settings.share, recipe.train.own_share, earlier)
     rounds = place.folder / FOLDER
     for path in rounds.glob("[0-9][0-9]*"):
         if not Round(path).is_found:
@@ -59,7 +62,6 @@ def begin(recipe: Recipe, place: Run, kind: Literal["mine", "learn"], asked: Map
     for source, name in KEPT:
         if (place.folder / source).exists():
             shutil.copy2(place.folder / source, folder / BEFORE / name)
-    settings: mine.Settings | learn.Settings = getattr(recipe, kind)
     plan: dict[str, Any] = {
         "kind": kind,
         "share": settings.share,

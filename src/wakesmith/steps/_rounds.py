@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from wakesmith.data import sources
 from wakesmith.data.audio_store import AUDIO, CARD, CLIPS, OFFSETS, RECORDINGS, AudioStore
 from wakesmith.data.records import Clip, Recording, save_jsonl
 from wakesmith.data.sampling import Part
+from wakesmith.errors import ConfigError
 from wakesmith.steps import _recipe
 
 if TYPE_CHECKING:
@@ -109,6 +110,21 @@ def bring_up(recipe: Recipe, folder: Path) -> None:
             views.make(recipe, one.folder, Bank(folder / "views" / "bank"), [ViewStore.open(folder / "views").fingerprint])
         if "label" in needed:
             label.answer_all(one.folder, recipe.label.batch, teacher=folder / "teach")
+
+
+def check_share(kind: str, share: float, own_share: float, earlier: Mapping[str, float]) -> None:
+    """Raises ConfigError where a new round and what it meets in a class would fill it.
+
+    own_share: of a phrase's rows that were recorded, which mining never meets. earlier: kind -> share of the rounds before.
+    """
+    beside = {"train.own_share": own_share} if kind == "learn" else {}
+    beside |= {f"{other}.share": given for other, given in earlier.items() if other != kind}
+    for key, given in beside.items():
+        if share + given >= 1:
+            raise ConfigError(
+                f"{kind}.share: {share:g} and {key} {given:g} leave other clips of a class no rows; expected under 1 in sum. "
+                f"Lower it: --set {kind}.share={(1 - given) / 2:.2g}"
+            )
 
 
 def parts(rounds: Sequence[Round], n_before: int, clips: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> list[Part]:
