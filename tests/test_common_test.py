@@ -48,3 +48,10 @@ def test_the_test_is_made_from_the_run_s_folders_whichever_arm_is_measured_first
     compare._judge_all(recipe, cells)
 
     assert made_from == [tmp_path / compare.PLAIN]
+
+
+def test_all_seeds_of_an_arm_share_a_teacher_that_is_judged_beside_the_plain_student_in_the_run():
+    arm = compare._of_arm({"phrase": "hey nova", "teach": {"against_plain": True}}, compare.Arm("taught", {}))
+
+    assert len({_recipe.fingerprint(compare.seeded(arm, seed), "teach") for seed in range(3)}) == 1
+    assert len({_recipe.fingerprint(compare.seeded(arm, seed), "train") for seed in range(3)}) == 3

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wakesmith.config import ConfigError, read_yaml
+from wakesmith.config import ConfigError, read_yaml, to_yaml
 from wakesmith.errors import WakesmithError
 from wakesmith.steps import _recipe, _space, _sweep, sweep
 
@@ -54,6 +55,19 @@ def test_parts_are_values_too():
 
     recipe = _recipe.load(VALUES, _space.over(settings))
     assert (recipe.student.name, recipe.student.width, len(recipe.losses)) == ("ds_cnn", 16, 1)
+
+
+def test_trials_have_the_teacher_that_the_run_judged_beside_its_own_student(tmp_path):
+    values = {**VALUES, "teach": {"against_plain": True}}
+    recipe = _recipe.load(values)
+    (tmp_path / "config.yaml").write_text(to_yaml(recipe))
+
+    trial = sweep._of({**values, "student": {"name": "ds_cnn", "width": 4}, "train": {"steps": 9}}, tmp_path)
+
+    stamps = {step: _recipe.fingerprint(recipe, step) for step in ("views", "teach", "label", "train")}
+    for one in (trial, pickle.loads(pickle.dumps(trial)), trial.model_copy()):
+        same = [step for step, stamp in stamps.items() if _recipe.fingerprint(one, step) == stamp]
+        assert same == ["views", "teach", "label"]
 
 
 def test_a_limit_is_a_share_of_itself():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from wakesmith import registry, run
 from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, parse, part, read_yaml
@@ -59,6 +59,8 @@ class Recipe(Settings):
     learn: Learn = Learn()
     files: dict[str, str] = {}
     """Step -> digest of the files outside of the run that its settings name; `forge` and `plan` write it."""
+    _plain: dict[str, Any] | None = PrivateAttr(None)
+    """What made the student that the teacher was judged beside, when it is not this recipe's own."""
 
     @field_validator("phrase")
     @classmethod
@@ -156,9 +158,21 @@ def needs(recipe: Recipe, step: str) -> tuple[str, ...]:
     return STEPS[step][1]
 
 
-def sections(recipe: Recipe, step: str) -> set[str]:
+def read_by(recipe: Recipe, step: str) -> dict[str, Any]:
     """The sections of the recipe that a step reads; a teacher is judged beside the plain student only when that is asked."""
-    return {*STEPS[step][0], *(PLAIN_READS if step == "teach" and recipe.teach.asks_plain else ())}
+    own = recipe.model_dump(mode="json", include=set(STEPS[step][0]), exclude=NO_MATTER)
+    return {**(recipe._plain or _of_plain(recipe)), **own} if step == "teach" and recipe.teach.asks_plain else own
+
+
+def _of_plain(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json", include=set(PLAIN_READS), exclude=NO_MATTER)
+
+
+def with_teacher_of(recipe: Recipe, other: Recipe) -> Recipe:
+    """The recipe of another student whose teacher stays as it was judged in `other`."""
+    made = recipe.model_copy()
+    made._plain = _of_plain(other)
+    return made
 
 
 def took_s(folder: Path) -> dict[str, float]:
@@ -180,8 +194,7 @@ def road(recipe: Recipe, last: str = "evaluate") -> list[str]:
 def fingerprint(recipe: Recipe, step: str, rounds: Sequence[str] = ()) -> str:
     """Of the settings and files that a step reads and of the steps before it. `rounds`: fingerprints of what the training also
     learns."""
-    data = recipe.model_dump(mode="json", include=sections(recipe, step), exclude=NO_MATTER)
-    data |= {"files": recipe.files[step]} if step in recipe.files else {}
+    data = read_by(recipe, step) | ({"files": recipe.files[step]} if step in recipe.files else {})
     before = [fingerprint(recipe, earlier, rounds) for earlier in needs(recipe, step)]
     return run.fingerprint(step, data, [*before, *(rounds if step == "train" else ())])
 

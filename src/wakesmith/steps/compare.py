@@ -134,8 +134,13 @@ def _judge_all(base: Recipe, cells: dict[str, list[Cell]]) -> dict[str, list[dic
 
 
 def _of_arm(values: Mapping[str, Any], arm: Arm) -> Recipe:
-    # A weak teacher is a result here, not a reason to stop; its verdict is written all the same.
-    kept = {"teach": {"gate": "warn"}, "label": {"keep_encodings": True}, "train": {"keep_features": True}}
+    # A weak teacher is a result here, not a reason to stop; its verdict is written all the same. It is not judged beside the
+    # student without it: that is an arm, and each seed's is another, for which the teacher would be taught again.
+    kept = {
+        "teach": {"gate": "warn", "against_plain": False},
+        "label": {"keep_encodings": True},
+        "train": {"keep_features": True},
+    }
     own = [step for step, section in _files.READERS.items() if section in arm.over]
     return _files.seen(_recipe.load(merge(merge(dict(values), kept), dict(arm.over))), own)
 

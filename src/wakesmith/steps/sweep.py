@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wakesmith import pool, progress
-from wakesmith.config import merge
+from wakesmith.config import merge, read_yaml
 from wakesmith.errors import ConfigError, WakesmithError
 from wakesmith.progress import say
-from wakesmith.run import Run, fingerprint, write_json
+from wakesmith.run import CONFIG, Run, fingerprint, write_json
 from wakesmith.steps import _recipe, _space, _sweep, forge
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run(
 
     limits: most of `parameters`, `bytes`, `latency_ms`. What keeps to all of them is better than what does not.
     """
-    recipe = _of(values)
+    recipe = _of(values, folder)
     forge.check_whole(recipe, Run(folder), _recipe.road(recipe, "train")[:-1], "sweep")
     (folder / FOLDER).mkdir(exist_ok=True)
     name = f"{recipe.phrases[0]}-{_stamp(recipe, space, limits)}"
@@ -68,7 +68,7 @@ def work(
     import torch
 
     torch.set_num_threads(1)
-    study, recipe = _study(storage, folder, name), _of(values)
+    study, recipe = _study(storage, folder, name), _of(values, folder)
     while (trial := _next(study, folder, trials, recipe.seed, limits)) is not None:
         with _sweep.seen(trial):
             _try(study, trial, values, folder, space, limits)
@@ -81,7 +81,8 @@ def _try(study: Study, trial: Trial, values: Any, folder: Path, space: Space, li
 
     state, value = TrialState.COMPLETE, None
     try:
-        recipe = _of(merge(values, _space.over({key: choice.suggested(trial, key) for key, choice in space.items()})))
+        settings = _space.over({key: choice.suggested(trial, key) for key, choice in space.items()})
+        recipe = _of(merge(values, settings), folder)
         told: dict[str, Any] = {"parameters": _sweep.parameters(recipe, folder)}
         if max(_sweep.over(told, limits), default=0) > 0:
             state = TrialState.PRUNED  # too large before it is trained
@@ -218,8 +219,10 @@ def _in_words(row: Mapping[str, Any]) -> str:
     return f"misses {row['frr']:.1%} on dev, {row['parameters']:,} parameters; {' '.join(_set_words(row['settings']))}"
 
 
-def _of(values: Mapping[str, Any]) -> Recipe:
-    return _recipe.load(merge(dict(values), {"train": {"keep_features": True}}))
+def _of(values: Mapping[str, Any], folder: Path) -> Recipe:
+    """The recipe of a trial. Its teacher is the run's, also where that was judged beside the run's student without it."""
+    recipe = _recipe.load(merge(dict(values), {"train": {"keep_features": True}}))
+    return _recipe.with_teacher_of(recipe, _recipe.load(read_yaml(folder / CONFIG))) if recipe.teach.asks_plain else recipe
 
 
 def _stamp(recipe: Recipe, space: Space, limits: Mapping[str, float]) -> str:
