@@ -34,14 +34,15 @@ def negatives(store: AudioStore, split: str, most_hours: float, seed: int, n_str
     recordings = evaluate.negatives(store, split)
     piece_s = _streams.PIECE_S
     if n_streams:
-        gap_samples = _streams.SAMPLE_RATE_HZ // 3
-        held_s = sum(r.n_samples + gap_samples for r in recordings) / _streams.SAMPLE_RATE_HZ
+        held_s = sum(r.n_samples + _streams.GAP_SAMPLES for r in recordings) / _streams.SAMPLE_RATE_HZ
         longest_s = max(r.n_samples for r in recordings) / _streams.SAMPLE_RATE_HZ
         piece_s = held_s / n_streams - longest_s / 2  # a stream ends with the recording that reaches its length
         if piece_s <= 0:
             raise DataError(f"{store.folder}: {held_s / 60:.1f} minutes of {split} are too few for {n_streams} streams.")
     for stream in _streams.of_negatives(store, recordings, most_hours, seed, split, piece_s):
-        if not n_streams or stream.hours > piece_s / 3600 / 2:  # what the last one leaves over is no stream of their length
+        if (
+            not n_streams or len(stream.samples) > piece_s * _streams.SAMPLE_RATE_HZ / 2
+        ):  # what the last one leaves over is no stream of their length
             yield "negatives", None, stream
 
 

@@ -34,7 +34,7 @@ class Peaks(NamedTuple):
     voices: npt.NDArray[np.int64]
     """Number of who spoke, for each height."""
     hours: npt.NDArray[np.float64]
-    """Of each voice, with its part of the pauses."""
+    """Of each voice."""
 
 
 def of_dev(run: Path) -> Peaks:
@@ -50,8 +50,7 @@ def of_dev(run: Path) -> Peaks:
             if owner := stream.owner(float(stream.times_s[at])):
                 heights.append(float(smoothed[at]))
                 voices.append(number[owner.group])
-    spoken = np.array(list(hours.values()))
-    return Peaks(np.array(heights), np.array(voices), spoken * dev.hours / spoken.sum())
+    return Peaks(np.array(heights), np.array(voices), np.array(list(hours.values())))
 
 
 def kept(found: Peaks, rate: float, n_draws: int, chance: np.random.Generator) -> tuple[float, float, float]:

@@ -44,8 +44,8 @@ def heard(split: str, phrases: list[float], negatives: list[float], hours: float
 
     times_s, found = scores(phrases)
     events = [Event(f"{split}-{i}", times_s[63 * (i + 1)] - 0.5, times_s[63 * (i + 1)] - 0.1) for i in range(len(phrases))]
-    made.add("positives", "clean", Condition(), events, 0.01, times_s, found)
-    made.add("negatives", "other", None, [], hours, *scores(negatives))
+    made.add("positives", "clean", Condition(), events, times_s, found)
+    made.add("negatives", "other", None, [Event("other", 0.0, 3600 * hours)], *scores(negatives))
     return made
 
 
@@ -283,8 +283,8 @@ def test_the_shipped_bundle_fires_on_what_the_report_says_it_hears(run_folder: P
     assert len(Detector.load(run_folder / "bundle").process(np.concatenate([made, np.zeros(16_000, np.float32)]))) == 1
 
 
-def test_hours_are_those_of_other_speech_and_noise_alone(run_folder: Path):
-    assert report_of(run_folder)["test"]["hours"] == pytest.approx(12 * (32_000 + 16_000 // 3) / 16_000 / 3600)
+def test_hours_are_those_of_other_speech_and_noise_without_the_silence_between(run_folder: Path):
+    assert report_of(run_folder)["test"]["hours"] == pytest.approx(12 * 32_000 / 16_000 / 3600)
 
 
 def test_real_and_made_voices_stand_apart(run_folder: Path):
@@ -452,29 +452,30 @@ def test_negatives_at_the_very_top_are_told_as_a_rate_not_kept():
     assert _judge.at_rate(dev, 0.5, 1, 1.0, floor=0.2)[2] is False
 
 
-def bursting(split: str, n_bursts: int = 1) -> Heard:
+def bursting(split: str, n_bursts: int = 1, hours: float = 1.0) -> Heard:
     """Two phrases 1.5 s apart at 0.7; among the negatives one voice that reaches 0.8 twice in 1.5 s, and others at 0.3."""
     made = Heard(split)
     times_s = np.arange(1, 100 * n_bursts + 2_000) * 0.08
     scores = np.zeros(len(times_s))
     scores[[100, 119]] = 0.7
     events = [Event(f"{split}-{n}", times_s[at] - 0.4, times_s[at] - 0.1) for n, at in enumerate((100, 119))]
-    made.add("positives", "clean", Condition(), events, 0.01, times_s, scores)
+    made.add("positives", "clean", Condition(), events, times_s, scores)
     loud = np.zeros(len(times_s))
     loud[[500, 1_000]] = 0.3
     for burst in range(n_bursts):
         loud[[100 * burst + 60, 100 * burst + 79]] = 0.8
     others = [
-        Event("a", 0.0, 20.0, ("real", "ann")),
-        Event("b", 20.0, 60.0, ("real", "bob")),
-        Event("c", 60.0, 160.0, ("made", "x")),
-    ]
-    made.add("negatives", "other", None, others, float(n_bursts), times_s, loud)
+        Event(name, start_s, start_s + share * hours * 3600, group)
+        for name, start_s, share, group in (
+            ("a", 0.0, 0.125, ("real", "ann")), ("b", 20.0, 0.25, ("real", "bob")), ("c", 60.0, 0.625, ("made", "x")),
+        )
+    ]  # fmt: skip
+    made.add("negatives", "other", None, others, times_s, loud)
     return made
 
 
 def test_a_long_quiet_time_is_chosen_when_it_makes_one_of_a_burst():
-    dev = bursting("dev", n_bursts=11)
+    dev = bursting("dev", n_bursts=11, hours=11.0)
     settings = evaluate.Settings(target_fa_per_hour=1.0, smoothing_windows=[1], refractory_s=[0.5, 2.0])
 
     point, tried = _judge.choose(dev, settings)
@@ -485,8 +486,7 @@ def test_a_long_quiet_time_is_chosen_when_it_makes_one_of_a_burst():
 
 
 def test_a_short_quiet_time_is_chosen_when_nothing_comes_in_bursts():
-    dev = bursting("dev", n_bursts=0)
-    dev.streams["negatives"][0] = dataclasses.replace(dev.streams["negatives"][0], hours=11.0)
+    dev = bursting("dev", n_bursts=0, hours=11.0)
 
     point, tried = _judge.choose(dev, evaluate.Settings(target_fa_per_hour=1.0, smoothing_windows=[1], refractory_s=[2.0, 0.5]))
 
@@ -525,12 +525,12 @@ def test_a_false_accept_is_laid_to_the_source_that_was_playing():
     rows = _groups.false_accepts_by_source(bursting("test"), POINT)
 
     assert [(row["source"], row["count"]) for row in rows] == [("made", 0), ("real", 2)]
-    assert [row["hours"] for row in rows] == pytest.approx([100 / 3600, 60 / 3600])
+    assert [row["hours"] for row in rows] == pytest.approx([0.625, 0.375])
 
 
 def test_one_voice_that_fires_twice_makes_the_prediction_wider():
     dev, alone = bursting("dev"), bursting("dev")
-    alone.streams["negatives"][0].events[:] = []  # nobody knows who spoke
+    alone.streams["negatives"][0].events[:] = [Event("a", 0.0, 3600.0)]  # nobody knows who spoke
     loud = POINT.model_copy(update={"threshold": 0.81, "set_by": "peak"})
 
     known, unknown = (_predict.expected(made, loud, 2.0) for made in (dev, alone))

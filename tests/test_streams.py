@@ -165,7 +165,7 @@ def test_negatives_hold_every_recording_once():
     assert sum(float(np.square(s.samples, dtype=np.float64).sum()) for s in made) == pytest.approx(
         sum(float(np.square(store.recording(r.id), dtype=np.float64).sum()) for r in others)
     )
-    assert sum(s.hours for s in made) == pytest.approx(sum(len(s.samples) for s in made) / 16_000 / 3600)
+    assert sum(s.hours for s in made) == pytest.approx(sum(r.n_samples for r in others) / 16_000 / 3600)
 
 
 def test_a_stream_knows_which_recording_is_playing():

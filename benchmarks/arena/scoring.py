@@ -27,7 +27,7 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Heard:
-    """One stream after an engine: phrases or recordings in it (name, start, end), its length, times and scores (n,)."""
+    """One stream after an engine: phrases or recordings in it (name, start, end), hours of them, times and scores (n,)."""
 
     name: str
     condition: str | None

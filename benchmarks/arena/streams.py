@@ -36,7 +36,7 @@ INDEX = "streams.json"
 
 @dataclass(frozen=True)
 class Written:
-    """A stream on disk, and what is in it (name, start, end in seconds); negatives have no condition."""
+    """A stream on disk, and what is in it (name, start, end in seconds); negatives have no condition. Its seconds are of that."""
 
     name: str
     condition: str | None
@@ -164,7 +164,7 @@ def _write(stream: _streams.Stream, condition: Condition | None, folder: Path) -
         condition.name if condition else None,
         str(file.resolve()),
         hashlib.blake2b(samples.tobytes(), digest_size=16).hexdigest(),
-        len(samples) / SAMPLE_RATE_HZ,
+        stream.hours * 3600,
         [(event.recording, event.start_s, event.end_s) for event in stream.events],
     )
 

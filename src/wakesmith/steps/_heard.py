@@ -14,7 +14,7 @@ from wakesmith.card import OperatingPoint
 from wakesmith.data.splits import Group
 from wakesmith.runtime.detector import events as detections
 from wakesmith.runtime.detector import smooth
-from wakesmith.steps._streams import Condition, Event
+from wakesmith.steps._streams import Condition, Event, hours
 
 Numbers = npt.NDArray[np.float64]
 
@@ -26,11 +26,14 @@ class Scored:
     name: str
     condition: Condition | None
     events: list[Event]
-    hours: float
     times_s: Numbers
     scores: Numbers
     kept: str = ""
     """Name of the file of its scores."""
+
+    @property
+    def hours(self) -> float:
+        return hours(self.events)
 
     def owner(self, time_s: float) -> Event | None:
         """What was playing, or had just played: the last event that began before a time."""
@@ -56,12 +59,11 @@ class Heard:
         name: str,
         condition: Condition | None,
         events: list[Event],
-        hours: float,
         times_s: Numbers,
         scores: Numbers,
         kept: str = "",
     ) -> None:
-        self.streams[kind].append(Scored(name, condition, events, hours, times_s, scores, kept))
+        self.streams[kind].append(Scored(name, condition, events, times_s, scores, kept))
 
     @property
     def hours(self) -> float:
@@ -92,7 +94,7 @@ class Heard:
         made: dict[Group, float] = defaultdict(float)
         for stream in self.streams["negatives"]:
             for event in stream.events:
-                made[event.group] += (event.end_s - event.start_s) / 3600
+                made[event.group] += hours([event])
         return made
 
 

@@ -87,7 +87,7 @@ def sound(recipe: Recipe, folder: Path, split: str, stream: Scored) -> Samples:
 
 def _in_a_row(store: AudioStore, stream: Scored) -> Samples:
     """Negatives lie one after another, as recorded."""
-    made = np.zeros(round(stream.hours * 3600 * SAMPLE_RATE_HZ), np.float32)
+    made = np.zeros(round(stream.events[-1].end_s * SAMPLE_RATE_HZ) + _streams.GAP_SAMPLES, np.float32)
     for event in stream.events:
         start = round(event.start_s * SAMPLE_RATE_HZ)
         source = store.recording(event.recording)
@@ -114,8 +114,7 @@ def _told(kind: str, stream: Scored) -> dict[str, Any]:
         del condition["snr_db"]  # JSON has no infinity, and it is the default
     events = [[one.recording, one.start_s, one.end_s, *one.group] for one in stream.events]
     return {
-        "kind": kind, "name": stream.name, "condition": condition, "hours": stream.hours, "scores": stream.kept,
-        "events": events,
+        "kind": kind, "name": stream.name, "condition": condition, "scores": stream.kept, "events": events,
     }  # fmt: skip
 
 
@@ -126,4 +125,4 @@ def _read(folder: Path, row: dict[str, Any], number: int) -> tuple[Any, ...]:
         raise DataError(f"{path}: the scores of a stream are missing. Run: wakesmith evaluate {folder}")
     condition = None if row["condition"] is None else Condition(**row["condition"])
     events = [Event(recording, start_s, end_s, (source, speaker)) for recording, start_s, end_s, source, speaker in row["events"]]
-    return row["kind"], row["name"], condition, events, row["hours"], *_score.read(path, number), row["scores"]
+    return row["kind"], row["name"], condition, events, *_score.read(path, number), row["scores"]

@@ -53,7 +53,7 @@ def _scored(processes: Executor, streams: Any, scores: Path, waits: Path, sha256
         if not path.exists():
             np.save(samples, stream.samples)
         future = processes.submit(_score, path, samples, phrase)
-        waiting.append((kind, stream.name, condition, stream.events, stream.hours, future, path.name))
+        waiting.append((kind, stream.name, condition, stream.events, future, path.name))
         del stream
         if len(waiting) > 2 * (os.cpu_count() or 1):
             *told, future, name = waiting.popleft()

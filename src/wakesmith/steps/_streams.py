@@ -6,7 +6,7 @@ speech and noise, as recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from wakesmith.rng import rng
 SPEECH_DBFS = -23.0
 """Level that phrases are brought to, over their loud half, so that one bed gives every phrase its SNR."""
 PIECE_S = 300.0
+GAP_SAMPLES = SAMPLE_RATE_HZ // 3
+"""Silence after each recording of other speech and noise."""
 MUSIC = "music"
 """Text of the recordings of noise that are music: `text: music` of a source, or a manifest's column."""
 
@@ -49,6 +51,11 @@ class Event:
     group: Group = ("", "")
 
 
+def hours(events: Iterable[Event]) -> float:
+    """Of what is heard in a stream: the silence between is ours, and sets nothing off."""
+    return sum(event.end_s - event.start_s for event in events) / 3600
+
+
 @dataclass(frozen=True)
 class Stream:
     name: str
@@ -57,7 +64,7 @@ class Stream:
 
     @property
     def hours(self) -> float:
-        return len(self.samples) / SAMPLE_RATE_HZ / 3600
+        return hours(self.events)
 
 
 class Beds:
@@ -132,7 +139,7 @@ def of_negatives(
     store: Any, recordings: Sequence[Recording], max_hours: float, seed: int, split: str, piece_s: float = PIECE_S
 ) -> Iterator[Stream]:
     """Streams of about five minutes, recordings in a drawn order with a third of a second between them."""
-    gap = np.zeros(SAMPLE_RATE_HZ // 3, np.float32)
+    gap = np.zeros(GAP_SAMPLES, np.float32)
     parts: list[Samples] = []
     events: list[Event] = []
     held = total = number = 0
