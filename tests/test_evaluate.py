@@ -99,6 +99,17 @@ def test_patience_that_reaches_the_next_phrase_hides_no_miss():
         assert len(_model_card.delays_s(stream, POINT, patience_s)) == 5
 
 
+def test_what_another_file_lost_is_pooled_over_conditions_as_the_rates_are():
+    clean, room = ({"name": name, **_judge.share(np.arange(n) < 10)} for name, n in (("clean", 100), ("room", 20)))
+    told = {"conditions": [clean, room], "false_accepts": {}}
+    pooled = _judge.share(np.r_[np.arange(100) < 10, np.arange(20) < 10])["frr"]
+
+    lost = evaluate._lost(told, {"conditions": [clean, {**room, "missed": 4, "frr": 0.2}]})
+
+    assert lost["frr"] == pytest.approx(pooled)
+    assert lost["lost"] == pytest.approx(6 / 120)
+
+
 def voices(**speakers: str) -> dict[str, SimpleNamespace]:
     """Recordings by id: `espeak_0="ann"` is of espeak, by Ann."""
     return {name: SimpleNamespace(source=name.partition("_")[0], speaker=speaker) for name, speaker in speakers.items()}

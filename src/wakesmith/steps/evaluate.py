@@ -126,7 +126,9 @@ def _judged(recipe: Recipe, folder: Path, name: str, place: Path, float_told: di
 
 def _lost(test: dict[str, Any], of_float: dict[str, Any]) -> dict[str, Any]:
     """Misses on test, clean and over all conditions, their difference to the float bundle's, and false accepts."""
-    frr, float_frr = (sum(c["frr"] for c in one["conditions"]) / len(one["conditions"]) for one in (test, of_float))
+    from wakesmith.steps import _compare
+
+    frr, float_frr = (_compare.missed(one["conditions"]) for one in (test, of_float))
     clean, float_clean = (one["conditions"][0]["frr"] for one in (test, of_float))
     return {
         "frr_clean": clean, "lost_clean": clean - float_clean, "frr": frr, "lost": frr - float_frr,
