@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from wakesmith.audio import SAMPLE_RATE_HZ, Samples
 from wakesmith.errors import AudioError, ConfigError, DataError
 from wakesmith.importers.wav_folders import ENDINGS
 from wakesmith.progress import say
+from wakesmith.runtime.microphone import Silent
 from wakesmith.steps._takes import Take, faults, measure
 from wakesmith.tables import Look, aligned
 
@@ -74,11 +76,12 @@ def _good_take(prompt: str, heard: Iterator[npt.NDArray[np.int16]]) -> Samples:
 def _listen(heard: Iterator[npt.NDArray[np.int16]], seconds: float) -> Samples:
     """(N,) the next so many seconds. Time is what was heard, so nothing piles up while a person reads."""
     wanted, parts = round(seconds * SAMPLE_RATE_HZ), [np.zeros(0, np.int16)]
-    for chunk in heard:
-        parts.append(chunk)
-        wanted -= len(chunk)
-        if wanted <= 0:
-            return audio.to_float(np.concatenate(parts))
+    with suppress(Silent):
+        for chunk in heard:
+            parts.append(chunk)
+            wanted -= len(chunk)
+            if wanted <= 0:
+                return audio.to_float(np.concatenate(parts))
     raise AudioError("the microphone went silent. What was good is kept: plug it in and start again.")
 
 
