@@ -409,6 +409,21 @@ def test_the_microphone_is_heard_by_both_runs_at_once(tmp_path: Path):
     assert "low: 1 detection; high: 0 detections" in shown
 
 
+@pytest.mark.parametrize("kind", ["int16", "float"])
+def test_chunks_of_the_microphone_are_heard_as_the_whole_sound(kind: str):
+    from wakesmith.web import try_out
+
+    tone = tone_bundle.tone(500, 1.0, 0.6, 3.0, rate_hz=48_000)
+    said = audio.to_int16(tone) if kind == "int16" else tone
+    session = try_out.Session([], 48_000, said)
+
+    made = np.concatenate([session.converted(said[start : start + 19_200]) for start in range(0, len(said), 19_200)])
+
+    whole = audio.resample(tone, 48_000, 16_000)[: len(made)]
+    assert len(made) > 2.9 * 16_000
+    assert np.abs(made - whole).max() < 1e-4
+
+
 def test_a_second_run_without_a_bundle_says_what_to_do(tmp_path: Path):
     from wakesmith.web import try_out
 

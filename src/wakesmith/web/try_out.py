@@ -11,6 +11,7 @@ import numpy as np
 from wakesmith import audio
 from wakesmith.errors import AudioError, BundleError
 from wakesmith.report.page import html_table
+from wakesmith.runtime.pcm import Converter
 from wakesmith.web import _hear, _looks, _runs
 from wakesmith.web._told import told
 
@@ -30,15 +31,15 @@ def build(runs: Path, chosen: _runs.Chosen) -> None:
         result = gr.HTML(_looks.message(START), elem_id="heard")
         file = gr.Audio(label="A file", sources=["upload"], type="filepath", elem_id="try-file", editable=False, buttons=[])
         other = gr.Dropdown([("none", "")], value="", label="Beside it", info="A second run hears the same.", elem_id="beside")
-    streams = gr.State(None)
+    session = gr.State(None)
     chosen.made.change(lambda name: gr.Dropdown(choices=_others(runs, name), value=""), run, other, show_progress="hidden")
     file.change(told(lambda *given: heard_file(runs, *given)), [run, other, file], result)
     for event in (chosen.made.change, other.change):
         event(told(lambda *given: heard_file(runs, *given)), [run, other, file], result, show_progress="hidden")
-        event(lambda: None, None, streams)
-    microphone.start_recording(lambda: None, None, streams)
+        event(lambda: None, None, session)
+    microphone.start_recording(lambda: None, None, session)
     microphone.stream(
-        told(lambda *given: heard_chunk(runs, *given)), [run, other, microphone, streams], [result, streams],
+        told(lambda *given: heard_chunk(runs, *given)), [run, other, microphone, session], [result, session],
         stream_every=CHUNK_S, time_limit=600, concurrency_limit=4, show_progress="hidden",
     )  # fmt: skip
 
@@ -55,25 +56,33 @@ def heard_file(runs: Path, run: str, other: str, file: str | None) -> str:
     return _page([_hear.whole(place, name, samples) for name, place in bundles(runs, run, other)])
 
 
+class Session:
+    """The microphone's next samples on their way to the bundles: one stream, however the browser cuts it."""
+
+    def __init__(self, streams: list[_hear.Stream], rate_hz: int, sound: np.ndarray) -> None:
+        """sound: the first chunk, of which the channels count."""
+        self.streams = streams
+        self._converter = Converter(rate_hz, 2, 1 if sound.ndim == 1 else sound.shape[1])
+
+    def converted(self, sound: np.ndarray) -> audio.Samples:
+        """What the browser gives, (N,) or (N, channels) of int16 or float -> (M,) at 16 kHz."""
+        whole = sound if sound.dtype == np.int16 else audio.to_int16(sound)
+        return self._converter.convert(whole.astype("<i2").tobytes())
+
+
 def heard_chunk(
-    runs: Path, run: str, other: str, chunk: tuple[int, np.ndarray] | None, streams: list[_hear.Stream] | None
+    runs: Path, run: str, other: str, chunk: tuple[int, np.ndarray] | None, session: Session | None
 ) -> tuple[Any, Any]:
-    """The next samples of the microphone; the streams are made with the first."""
+    """The next samples of the microphone; the session is made with the first."""
     if chunk is None:
-        return gr.skip(), streams
-    if streams is None:
-        streams = [_hear.Stream(place, name) for name, place in bundles(runs, run, other)]
-    samples = as_samples(*chunk)
-    for one in streams:
+        return gr.skip(), session
+    rate_hz, sound = chunk
+    if session is None:
+        session = Session([_hear.Stream(place, name) for name, place in bundles(runs, run, other)], rate_hz, sound)
+    samples = session.converted(sound)
+    for one in session.streams:
         one.feed(samples)
-    return _page([one.heard() for one in streams]), streams
-
-
-def as_samples(rate_hz: int, sound: np.ndarray) -> audio.Samples:
-    """What the browser gives, (N,) or (N, channels) of int16 or float -> (N,) at 16 kHz."""
-    values = sound.astype(np.float32) / (32768.0 if sound.dtype == np.int16 else 1.0)
-    mono = values.mean(axis=1) if values.ndim == 2 else values
-    return audio.resample(mono.astype(np.float32), rate_hz, audio.SAMPLE_RATE_HZ)
+    return _page([one.heard() for one in session.streams]), session
 
 
 def bundles(runs: Path, run: str, other: str) -> list[tuple[str, Path]]:
