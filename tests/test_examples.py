@@ -332,6 +332,48 @@ def test_the_page_hears_a_phrase_at_the_microphone_and_asks_nobody_else(site: Pa
     assert all(one.startswith(url) for one in asked)
 
 
+NO_MODEL = "export const load = async (card) => ({ card, reset() {}, async process() { return []; } });"
+GRANTED_LATE = """() => {
+  const devices = navigator.mediaDevices, ask = devices.getUserMedia.bind(devices);
+  window.asked = [];
+  devices.getUserMedia = (wanted) => {
+    const stream = new Promise((granted) => setTimeout(granted, 300)).then(() => ask(wanted));
+    asked.push(stream);
+    return stream;
+  };
+}"""
+OPEN = """async () => {
+  const tracks = (await Promise.all(asked)).flatMap((stream) => stream.getTracks());
+  return tracks.map((track) => track.readyState === "live");
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None or importlib.util.find_spec("playwright") is None, reason="needs chromium and playwright")
+def test_the_page_leaves_no_microphone_open_that_was_stopped_before_it_was_granted(tmp_path: Path):
+    folder = Path(shutil.copytree(BROWSER, tmp_path / "site", ignore=shutil.ignore_patterns("node_modules")))
+    (folder / "bundle.js").write_text(NO_MODEL)
+    card = {"model": "model.onnx", "rate_hz": 16_000, "phrases": [{"text": "hey nova", "operating_point": {"threshold": 0.5}}]}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    (tmp_path / "model.onnx").touch()
+    with (
+        served(folder) as url,
+        opened(url, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream") as (page, _),
+    ):
+        page.evaluate(GRANTED_LATE)
+        page.set_input_files("#files", [tmp_path / "card.json", tmp_path / "model.onnx"])
+        page.click("#listen:enabled")
+        page.click("#listen")
+        assert page.evaluate(OPEN) == [False]
+        assert (page.inner_text("#told"), page.inner_text("#listen")) == ("Stopped.", "Listen")
+
+        page.click("#listen")
+        page.locator("#told", has_text="Listening.").wait_for()
+        assert page.evaluate(OPEN) == [False, True]
+        page.click("#listen")
+        assert page.evaluate(OPEN) == [False, False]
+
+
 @pytest.mark.slow
 def test_the_page_tells_when_the_files_are_of_two_bundles(site: Path, bundle: Path, tmp_path: Path):
     other = tone_bundle.make(tmp_path / "other", {"again": 2_000})

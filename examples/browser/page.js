@@ -6,7 +6,7 @@ const SHOWN_S = 10;
 const LONGEST_LAG = 500; // blocks that may wait: who hears slower than that will never catch up
 const [files, listen, told, canvas, hits] = ["files", "listen", "told", "scores", "hits"].map((id) => document.getElementById(id));
 let detector = null;
-let microphone = null; // {context, stream} while it is heard
+let microphone = null; // {context, stream} while it is heard; without a stream while it is asked for
 let history = []; // [time_s, scores of the phrases]
 let nWaiting = 0; // blocks that were not heard yet
 
@@ -53,26 +53,38 @@ async function chosen() {
 }
 
 async function start() {
+  const own = (microphone = { context: new AudioContext() }); // before it is granted, so that the next press stops it
+  listen.textContent = "Stop";
+  say("Waiting for the microphone ...");
   // What cleans speech for telephones was not there when the model learned.
   const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-  const stream = await navigator.mediaDevices.getUserMedia({ audio });
-  const context = new AudioContext();
-  microphone = { context, stream };
-  await context.audioWorklet.addModule("worklet.js");
+  try {
+    own.stream = await navigator.mediaDevices.getUserMedia({ audio });
+    if (microphone === own) await own.context.audioWorklet.addModule("worklet.js");
+  } catch (error) {
+    if (microphone !== own) return;
+    stop();
+    throw error;
+  }
+  if (microphone !== own) return mute(own);
+  const { context, stream } = own;
   const tap = new AudioWorkletNode(context, "tap", { numberOfOutputs: 0 });
   const resampler = new Resampler(context.sampleRate, detector.card.rate_hz);
   detector.reset();
   history = [];
   nWaiting = 0;
-  tap.port.onmessage = ({ data }) => trying(() => hear(resampler.process(data)));
+  tap.port.onmessage = ({ data }) => microphone === own && trying(() => hear(resampler.process(data)));
   context.createMediaStreamSource(stream).connect(tap);
-  listen.textContent = "Stop";
   say("Listening.");
+}
+
+function mute({ stream }) {
+  stream?.getTracks().forEach((track) => track.stop());
 }
 
 function stop() {
   if (!microphone) return;
-  microphone.stream.getTracks().forEach((track) => track.stop());
+  mute(microphone);
   microphone.context.close();
   microphone = null;
   listen.textContent = "Listen";
@@ -84,8 +96,8 @@ async function hear(samples) {
     stop();
     throw new Error("The sound piles up faster than it is heard. Use a smaller student or a faster machine.");
   }
-  const found = await detector.process(samples, (time_s, scores) => history.push([time_s, scores]));
-  nWaiting--;
+  const heard = detector.process(samples, (time_s, scores) => history.push([time_s, scores]));
+  const found = await heard.finally(() => nWaiting--);
   history = history.filter(([time_s]) => time_s > history.at(-1)[0] - SHOWN_S);
   for (const hit of found) {
     const line = document.createElement("li");
