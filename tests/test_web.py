@@ -13,6 +13,7 @@ import pytest
 from tests import tiny_run, tone_bundle
 from wakesmith import audio, config
 from wakesmith.errors import ConfigError, WakesmithError
+from wakesmith.importers import wav_folders
 from wakesmith.run import Run
 from wakesmith.steps import _cost, _recipe
 from wakesmith.web import _curves, _guard, _hear, _plan, _runs, _work
@@ -109,6 +110,19 @@ def test_good_takes_are_kept_and_bad_ones_are_told(tmp_path: Path):
     _plan.keep(tmp_path, "nova", "ana", [str(tmp_path / "good.wav")])
     assert len(_plan.kept(tmp_path, "nova")) == 2
     assert _runs.names(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", ["aiff", "wave", "flac"])
+def test_a_take_of_any_ending_is_kept_as_one_that_is_learned(tmp_path: Path, ending: str):
+    import soundfile
+
+    sound = tiny_run.placed(tiny_run.sweep(np.random.default_rng(1)), 0.3, 1.5, np.random.default_rng(1))
+    soundfile.write(tmp_path / f"take.{ending}", sound, 16_000, format="wav" if ending == "wave" else ending)
+
+    own, _ = _plan.keep(tmp_path, "nova", "ana", [str(tmp_path / f"take.{ending}")])
+
+    (kept,) = wav_folders.sound_files(own)
+    assert audio.read(kept) == pytest.approx(audio.read(tmp_path / f"take.{ending}"), abs=1e-4)
 
 
 @pytest.mark.parametrize("speaker", ["", "../x", "a b"])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
-from wakesmith import config, text
+from wakesmith import audio, config, text
 from wakesmith.errors import ConfigError
 from wakesmith.steps import _recipe, forge, record
 from wakesmith.steps._options import recipe_from
@@ -49,7 +48,7 @@ def run_name(phrase: str) -> str:
 
 
 def keep(runs: Path, name: str, speaker: str, sounds: list[str]) -> tuple[Path, list[record.Row]]:
-    """Copy recordings to runs/recordings-NAME/SPEAKER and judge each as `wakesmith record --check` does; bad ones are not kept.
+    """Write recordings to runs/recordings-NAME/SPEAKER and judge each as `wakesmith record --check` does; bad ones are not kept.
 
     -> (folder for --recordings, what was found of each).
     """
@@ -62,7 +61,8 @@ def keep(runs: Path, name: str, speaker: str, sounds: list[str]) -> tuple[Path, 
     for (path, row), number in zip(judged, _free(own / speaker, len(judged)), strict=True):
         if not row.faults:
             (own / speaker).mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, own / speaker / f"{number:03d}{path.suffix.lower()}")
+            # As WAV, whatever it was: what can be heard here, AIFF too, is more than what importers look for.
+            audio.write(own / speaker / f"{number:03d}.wav", audio.read(path))
     return own, [row for _, row in judged]
 
 
