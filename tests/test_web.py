@@ -56,6 +56,29 @@ def test_a_link_that_leads_out_of_the_runs_is_refused(tmp_path: Path):
         _runs.folder(tmp_path / "runs", "link")
 
 
+def test_runs_that_would_be_refused_are_not_offered(tmp_path: Path):
+    run(tmp_path / "elsewhere")
+    run(tmp_path / "runs", "hey_nova")
+    run(tmp_path / "runs", ".trash")
+    (tmp_path / "runs" / "link").symlink_to(tmp_path / "elsewhere" / "hey_nova")
+
+    assert _runs.names(tmp_path / "runs") == ["hey_nova"]
+
+
+def test_a_run_that_has_gone_hides_no_other_in_compare(tmp_path: Path):
+    pytest.importorskip("gradio", reason="the extra `ui` is not installed")
+    from wakesmith.web import compare
+
+    run(tmp_path, "one")
+    run(tmp_path, "two", "computer")
+
+    table, differ = compare.shown(tmp_path, ["one", "gone", "two"])
+
+    assert "gone: no run of wakesmith lies here" in table
+    assert "one was not evaluated yet" in table
+    assert "computer" in differ
+
+
 @pytest.mark.parametrize("preset", ["quick", "standard"])
 def test_a_recipe_loses_nothing_on_its_way_through_the_page(preset: str):
     asked = _recipe.load({"phrase": "hey nova"}, preset=preset)

@@ -36,8 +36,8 @@ def stand(runs: Path, name: str | None) -> tuple[str, str]:
 
 
 def names(runs: Path) -> list[str]:
-    """Of the run folders right below `runs`, the one that was planned or forged last first."""
-    return [path.name for path in _judged.found(runs)]
+    """Of the run folders that `folder` takes, the one that was planned or forged last first."""
+    return [path.name for path in _judged.found(runs) if not _refusal(runs, path.name)]
 
 
 def choices(runs: Path, chosen: str | None = None) -> gr.Dropdown:
@@ -59,8 +59,15 @@ def folder(runs: Path, name: str | None) -> Path:
 
 def below(runs: Path, name: str) -> Path:
     """A folder right below `runs`, which need not be there. Raises ConfigError for a name that leads elsewhere."""
-    if name in ("", ".", "..") or any(mark in name for mark in "/\\\0") or name.startswith("."):
-        raise ConfigError(f"{name!r}: not the name of a run. Expected letters, digits, - and _, as in hey_nova.")
-    if (runs / name).resolve().parent != runs.resolve():
-        raise ConfigError(f"{name}: leads out of {runs}. Copy the run into that folder, or start: wakesmith ui --runs FOLDER")
+    if told := _refusal(runs, name):
+        raise ConfigError(told)
     return runs / name
+
+
+def _refusal(runs: Path, name: str) -> str:
+    """Why a name is not taken; empty: it is."""
+    if name in ("", ".", "..") or any(mark in name for mark in "/\\\0") or name.startswith("."):
+        return f"{name!r}: not the name of a run. Expected letters, digits, - and _, as in hey_nova."
+    if (runs / name).resolve().parent != runs.resolve():
+        return f"{name}: leads out of {runs}. Copy the run into that folder, or start: wakesmith ui --runs FOLDER"
+    return ""

@@ -29,24 +29,26 @@ def build(runs: Path, chosen: _runs.Chosen) -> None:
         kept = [one for one in before or [] if one in names] or names
         return gr.Dropdown(choices=names, value=kept)
 
-    def shown(names: list[str]) -> tuple[str, str]:
-        if not names:
-            return _looks.message(NO_RUN if not _runs.names(runs) else "Choose the runs to compare above."), ""
-        folders = [_runs.folder(runs, name) for name in names]
-        return _table(folders), _differences(folders)
-
     reading = chosen.made.change(found, compared, compared, show_progress="hidden")
     for event in (reading.success, compared.input):
-        event(told(shown), compared, [table, differ], show_progress="hidden")
+        event(told(lambda names: shown(runs, names)), compared, [table, differ], show_progress="hidden")
 
 
-def _table(folders: list[Path]) -> str:
-    rows, waiting = [], []
-    for folder in folders:
+def shown(runs: Path, names: list[str]) -> tuple[str, str]:
+    """(table, differences); a run that is not whole, or has gone, must not hide the others."""
+    if not names:
+        return _looks.message(NO_RUN if not _runs.names(runs) else "Choose the runs to compare above."), ""
+    rows, folders, waiting = [], [], []
+    for name in names:
         try:
+            folders.append(folder := _runs.folder(runs, name))
             rows += _compared.rows(folder)
         except WakesmithError as error:
             waiting.append(_looks.message(str(error)))
+    return _table(rows, waiting), _differences(folders)
+
+
+def _table(rows: list[list[str]], waiting: list[str]) -> str:
     note = (
         "<p class=soft>Of test, at the threshold that each run ships. In brackets: 95 % intervals; those of all conditions "
         "count each phrase once a condition. Runs with other test recordings compare no further than their data do.</p>"
