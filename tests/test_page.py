@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -92,7 +93,8 @@ def test_nothing_is_served_without_the_token(address: str, path: str):
 
 
 def test_no_folder_is_open_to_who_has_the_token(address: str, folder: Path):
-    base, cookie = address.partition("?")[0], f"wakesmith_token={TOKEN}"
+    base = address.partition("?")[0]
+    cookie = f"wakesmith_token_{urlsplit(base).port}={TOKEN}"
 
     assert status(base, Cookie=cookie) == 200
     for path in (Path("/etc/passwd"), folder / "three.wav"):

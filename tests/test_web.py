@@ -296,7 +296,11 @@ def test_the_documents_and_the_estimate_name_the_same_minutes():
         assert [int(one[1]) for one in found if one] == [pytest.approx(estimate, rel=0.1)] * 2
 
 
-def asked(token: str | None, path: str = "/", **headers: str):
+TOKEN = "abcdefghijkl"
+COOKIE = f"wakesmith_token_7860={TOKEN}"
+
+
+def asked(path: str = "/", **headers: str):
     """Status and headers of the guard's answer, over its ASGI interface."""
     client = pytest.importorskip("starlette.testclient")
 
@@ -305,55 +309,53 @@ def asked(token: str | None, path: str = "/", **headers: str):
         await send({"type": "http.response.body", "body": b"the page"})
 
     base = "http://127.0.0.1:7860"
-    made = client.TestClient(_guard.Guard(page, token), base_url=base)
+    made = client.TestClient(_guard.Guard(page, TOKEN), base_url=base)
     return made.get(path, headers=headers, follow_redirects=False)
 
 
-def test_without_a_token_loopback_alone_is_served():
-    assert asked(None).status_code == 200
-    assert asked(None, Host="evil.example").status_code == 403
-    assert asked(None, Origin="http://evil.example").status_code == 403
-    assert asked(None, Origin="http://127.0.0.1:7860").status_code == 200
-
-
-def test_with_a_token_only_who_knows_it_is_served():
-    token = "abcdefghijkl"
-    assert asked(token).status_code == 401
-    assert asked(token, "/config").status_code == 401
-    assert asked(token, "/?token=wrong").status_code == 401
-    assert asked(token, Cookie="wakesmith_token=wrong").status_code == 401
-    assert asked(token, Cookie=f"wakesmith_token={token}").status_code == 200
-    assert asked(token, Authorization=f"Bearer {token}").status_code == 200
-    given = asked(token, f"/?token={token}")
+def test_only_who_knows_the_token_is_served():
+    assert asked().status_code == 401
+    assert asked("/config").status_code == 401
+    assert asked("/?token=wrong").status_code == 401
+    assert asked(Cookie="wakesmith_token_7860=wrong").status_code == 401
+    assert asked(Cookie=COOKIE).status_code == 200
+    assert asked(Authorization=f"Bearer {TOKEN}").status_code == 200
+    given = asked(f"/?token={TOKEN}")
     assert (given.status_code, given.headers["location"]) == (303, "/")
+    assert given.headers["set-cookie"].startswith(f"{COOKIE};")
     assert "HttpOnly" in given.headers["set-cookie"]
 
 
-@pytest.mark.parametrize("token", [None, "abcdefghijkl"])
+def test_the_pages_of_two_ports_keep_their_tokens_apart():
+    assert asked(Host="127.0.0.1:7861", Cookie=COOKIE).status_code == 401
+    assert asked(Host="127.0.0.1:7861", Cookie=f"{COOKIE}; wakesmith_token_7861={TOKEN}").status_code == 200
+    assert asked(Host="kitchen", Cookie=f"wakesmith_token={TOKEN}").status_code == 200
+
+
 @pytest.mark.parametrize("header", [{"Host": "["}, {"Host": "127.0.0.1:7860", "Origin": "http://["}])
-def test_half_an_address_is_refused_without_an_error(token: str | None, header: dict[str, str]):
-    assert asked(token, **header).status_code == 403
+def test_half_an_address_is_refused_without_an_error(header: dict[str, str]):
+    assert asked(**header).status_code == 403
 
 
 @pytest.mark.parametrize(
-    "origin", ["null", "", "http://127.0.0.1:9999", "http://127.0.0.1:7860.evil.example", "http://evil@127.0.0.1:7860"]
-)
-def test_a_page_of_another_origin_is_refused_whether_it_has_the_token_or_not(origin: str):
-    token = "abcdefghijkl"
-    assert asked(None, Origin=origin).status_code == 403
-    assert asked(token, Origin=origin, Cookie=f"wakesmith_token={token}").status_code == 403
+    "origin",
+    [
+        "null", "", "http://127.0.0.1:9999", "http://127.0.0.1:7860.evil.example", "http://evil@127.0.0.1:7860",
+        "http://evil.example",
+    ],
+)  # fmt: skip
+def test_a_page_of_another_origin_is_refused_though_it_has_the_token(origin: str):
+    assert asked(Origin=origin, Cookie=COOKIE).status_code == 403
+    assert asked(Origin="http://127.0.0.1:7860", Cookie=COOKIE).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7860", "evil.example:7860", "0.0.0.0:7860", ""])
-def test_a_name_that_was_made_to_lead_here_is_refused(host: str):
-    assert asked(None, Host=host).status_code == 403
-    assert asked("abcdefghijkl", Host=host).status_code == 401
+def test_a_name_that_was_made_to_lead_here_has_no_token(host: str):
+    assert asked(Host=host).status_code == 401
 
 
 def test_the_way_on_from_the_token_leads_nowhere_else_and_is_told_to_nobody():
-    token = "abcdefghijkl"
-
-    given = asked(token, f"http://127.0.0.1:7860//evil.example/%0d%0aX-Planted:%201?token={token}")
+    given = asked(f"http://127.0.0.1:7860//evil.example/%0d%0aX-Planted:%201?token={TOKEN}")
 
     assert given.headers["location"] == "/evil.example/%0D%0AX-Planted%3A%201"
     assert "x-planted" not in given.headers
@@ -376,7 +378,8 @@ def test_a_request_that_holds_too_much_is_refused_whether_it_says_so_or_not(monk
         await send({"type": "http.response.body", "body": b""})
 
     monkeypatch.setattr(_guard, "MOST_BODY_BYTES", 1_000)
-    made = client.TestClient(_guard.Guard(page, None), base_url="http://127.0.0.1:7860")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    made = client.TestClient(_guard.Guard(page, TOKEN), base_url="http://127.0.0.1:7860", headers=headers)
 
     assert made.post("/", content=b"x" * 1_001).status_code == 413
     made.post("/", content=(b"x" * 100 for _ in range(20)))
@@ -385,22 +388,22 @@ def test_a_request_that_holds_too_much_is_refused_whether_it_says_so_or_not(monk
 
 
 def test_a_wrong_token_is_answered_without_the_right_one():
-    told = asked("abcdefghijkl", "/?token=abcdefghijkm")
+    told = asked("/?token=abcdefghijkm")
 
     assert "abcdefghij" not in told.text + str(told.headers)
 
 
 def test_the_browser_is_told_to_load_nothing_of_other_machines():
-    assert "default-src 'self'" in asked(None).headers["content-security-policy"]
+    assert "default-src 'self'" in asked(Cookie=COOKIE).headers["content-security-policy"]
 
 
-def test_a_token_is_made_where_others_could_ask():
+def test_a_token_is_made_where_none_is_given():
     from wakesmith.web import serve
 
-    assert serve.token_for("127.0.0.1", None) is None
-    assert len(serve.token_for("0.0.0.0", None) or "") > 20
+    assert len(serve.token_for(None)) > 20
+    assert serve.token_for(TOKEN) == TOKEN
     with pytest.raises(ConfigError, match="12 or more"):
-        serve.token_for("0.0.0.0", "short")
+        serve.token_for("short")
 
 
 def test_an_unfinished_line_of_the_log_is_left_for_the_next_look(tmp_path: Path):

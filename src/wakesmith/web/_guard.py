@@ -1,4 +1,4 @@
-"""Who may see the page: whoever has the token, when there is one; on loopback, no page of another site."""
+"""Who may see the page: whoever has the token, and no page of another site."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 COOKIE = "wakesmith_token"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "connect-src 'self' data: blob:; frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
@@ -23,9 +22,12 @@ NO_HOST = "Wakesmith: refused, because this name is not the address that `wakesm
 
 
 class Guard:
-    """ASGI: lets a request through to `app`, or answers it. token: None on loopback alone."""
+    """ASGI: lets a request through to `app`, or answers it.
 
-    def __init__(self, app: Any, token: str | None) -> None:
+    This machine's own address asks for the token too: its other users reach it, and a recipe may name any program as a voice.
+    """
+
+    def __init__(self, app: Any, token: str) -> None:
         self.app, self.token = app, token
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -34,12 +36,12 @@ class Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        if told := self._refusal(headers):
+        if told := _refusal(headers):
             await _answer(send, scope, 403, told)
-        elif self.token is not None and _same(given, self.token):
+        elif _same(given, self.token):
             # One slash in front: two would lead to another machine.
             place = "/" + quote(scope["path"].lstrip("/\\"))
-            await _answer(send, scope, 303, "", {"location": place, "set-cookie": self._cookie()})
+            await _answer(send, scope, 303, "", {"location": place, "set-cookie": self._cookie(headers)})
         elif not self._is_known(headers):
             await _answer(send, scope, 401, NO_TOKEN)
         elif _declared(headers) > MOST_BODY_BYTES:
@@ -48,33 +50,37 @@ class Guard:
             await self.app(scope, _bounded(receive), _with_policy(send))
 
     def _is_known(self, headers: dict[str, str]) -> bool:
-        """Whether a request has the token, where one is asked for."""
-        if self.token is None:
-            return True
+        """Whether a request has the token."""
         return _same(_of_cookie(headers), self.token) or _same(headers.get("authorization", ""), f"Bearer {self.token}")
 
-    def _refusal(self, headers: dict[str, str]) -> str:
-        """Why a request of another site is refused; empty: it is none."""
-        host, origin = headers.get("host", ""), headers.get("origin")
-        try:
-            name, sender = urlsplit(f"//{host}").hostname, urlsplit(origin or "").netloc
-        except ValueError:  # half an IPv6 address
-            return NO_HOST
-        if self.token is None and name not in LOOPBACK:
-            return NO_HOST  # a foreign name that was made to lead here (DNS rebinding)
-        return NO_ORIGIN if origin is not None and sender != host else ""
+    def _cookie(self, headers: dict[str, str]) -> str:
+        return f"{_cookie_name(headers)}={self.token}; Path=/; HttpOnly; SameSite=Lax"
 
-    def _cookie(self) -> str:
-        return f"{COOKIE}={self.token}; Path=/; HttpOnly; SameSite=Lax"
+
+def _refusal(headers: dict[str, str]) -> str:
+    """Why a request of another site is refused; empty: it is none."""
+    host, origin = headers.get("host", ""), headers.get("origin")
+    try:
+        urlsplit(f"//{host}")
+        sender = urlsplit(origin or "").netloc
+    except ValueError:  # half an IPv6 address
+        return NO_HOST
+    return NO_ORIGIN if origin is not None and sender != host else ""
 
 
 def _same(given: str, wanted: str) -> bool:
     return secrets.compare_digest(given.encode(), wanted.encode())
 
 
+def _cookie_name(headers: dict[str, str]) -> str:
+    """With the port: a browser keeps one cookie of a name for all ports of a machine, and two pages may be open."""
+    port = headers.get("host", "").rpartition(":")[2]
+    return f"{COOKIE}_{port}" if port.isascii() and port.isdigit() else COOKIE
+
+
 def _of_cookie(headers: dict[str, str]) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(_cookie_name(headers))
     except CookieError:
         return ""
     return found.value if found else ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wakesmith.errors import ConfigError
-from wakesmith.web._guard import LOOPBACK, Guard
+from wakesmith.web._guard import Guard
 
 MOST_UPLOAD = "200mb"
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -23,7 +23,7 @@ def run(runs: Path, host: str, port: int, token: str | None) -> None:
     """Serve until Ctrl-C; the address is printed. Raises ConfigError for an address that cannot be had, or without gradio."""
     if runs.exists() and not runs.is_dir():
         raise ConfigError(f"--runs {runs}: is a file. Name the folder that holds the run folders, or a new one.")
-    token = token_for(host, token)
+    token = token_for(token)
     os.environ.update(QUIET)
     with tempfile.TemporaryDirectory(prefix="wakesmith-ui-") as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads
@@ -32,24 +32,22 @@ def run(runs: Path, host: str, port: int, token: str | None) -> None:
 
         with _listening(host, port) as listening:
             address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/"
-            print(
-                f"Wakesmith shows the runs in {runs}: {address}{f'?token={token}' if token else ''}\nCtrl-C ends it.", flush=True
-            )
+            print(f"Wakesmith shows the runs in {runs}: {address}?token={token}\nCtrl-C ends it.", flush=True)
             config = uvicorn.Config(served, log_level="warning", timeout_graceful_shutdown=1, server_header=False)
             with contextlib.suppress(KeyboardInterrupt):  # the way to end it
                 uvicorn.Server(config).run(sockets=[listening])
 
 
-def token_for(host: str, token: str | None) -> str | None:
-    """Given or made; none is needed where only this machine can ask. Raises ConfigError for one that is too easy."""
-    if token is not None and not re.fullmatch(r"[\w.~-]{12,}", token, re.ASCII):
-        raise ConfigError("--token: expected 12 or more letters, digits, - and _. Leave it out to have one made.")
-    if token is None and host not in LOOPBACK:
+def token_for(given: str | None) -> str:
+    """Given or made. Raises ConfigError for one that is too easy."""
+    if given is None:
         return secrets.token_urlsafe(18)
-    return token
+    if not re.fullmatch(r"[\w.~-]{12,}", given, re.ASCII):
+        raise ConfigError("--token: expected 12 or more letters, digits, - and _. Leave it out to have one made.")
+    return given
 
 
-def application(runs: Path, token: str | None) -> Any:
+def application(runs: Path, token: str) -> Any:
     """The page behind its guard, as an ASGI application. Raises ConfigError without gradio."""
     try:
         import gradio as gr
