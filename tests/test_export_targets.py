@@ -42,6 +42,17 @@ def test_a_target_named_twice_is_refused():
         recipe("onnx", "onnx")
 
 
+def test_a_window_that_devices_cannot_count_is_refused_with_the_recipe():
+    windows = {"smoothing_windows": [4, 256]}
+
+    with pytest.raises(
+        ConfigError, match=r"evaluate\.smoothing_windows: expected at most 255 for the devices of esphome, got 256"
+    ):
+        recipe("onnx", "esphome", evaluate=windows)
+    assert recipe("onnx", "tflite", evaluate=windows).evaluate.smoothing_windows == [4, 256]
+    assert recipe("esphome", evaluate={"smoothing_windows": [255]})
+
+
 def test_targets_change_the_export_and_not_the_training():
     one, two = recipe("onnx"), recipe("onnx", "tflite")
     changed = [step for step in _recipe.STEPS if _recipe.fingerprint(one, step) != _recipe.fingerprint(two, step)]

@@ -36,7 +36,7 @@ HIGHEST = 26.0
 ARENA_MARGIN = 1.1
 """Over what TensorFlow Lite Micro takes here; official manifests have 1.08 to 1.33."""
 MOST_WINDOW = 255
-"""The device counts its window in a byte."""
+"""The device counts its window in a byte. A recipe with longer ones is refused by this name."""
 LEAST_ESPHOME = "2024.7.0"
 
 

@@ -123,6 +123,18 @@ class Recipe(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _counted_by_devices(self) -> Recipe:
+        longest = max(self.evaluate.smoothing_windows)
+        for target in self.export.others:
+            most = getattr(registry.load("exporters", target.name), "MOST_WINDOW", longest)
+            if longest > most:
+                raise ValueError(
+                    f"evaluate.smoothing_windows: expected at most {most} for the devices of {target.name}, got {longest}. Leave "
+                    "longer ones out: --set evaluate.smoothing_windows=[1,2,4,6,10]"
+                )
+        return self
+
     @property
     def phrases(self) -> list[str]:
         return [self.phrase] if isinstance(self.phrase, str) else self.phrase
