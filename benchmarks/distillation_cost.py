@@ -1,6 +1,6 @@
 """What distillation costs: steps without, with stored and with live answers; labelling; our trainer and our batch norm.
 
-    python benchmarks/distillation_cost.py [--teacher whisper:FOLDER] [--steps 60]
+    python benchmarks/distillation_cost.py [--teacher whisper:FOLDER] [--steps 60] [--preset standard]
 
 Everything is measured in one run on generated sound. Ways to train take turns; of each the fastest turn counts, as the mean over
 all its steps, those that log included. Without
@@ -23,7 +23,7 @@ import torch
 
 from wakesmith import registry
 from wakesmith.audio import to_int16
-from wakesmith.config import teacher_named
+from wakesmith.config import read_yaml, teacher_named
 from wakesmith.data.records import LABELS, Clip, Recording, save_jsonl
 from wakesmith.data.views import ViewStore
 from wakesmith.progress import mute
@@ -38,6 +38,7 @@ STUDENTS = {
     "1.5M": {"name": "mobilenet_v3"},
 }
 WARM_UP_STEPS = 5
+QUICKLY = {"gate": "off", "epochs": 2}
 
 
 def made_run(folder: Path, n_clips: int) -> None:
@@ -120,16 +121,23 @@ def bare_ms(recipe: Any, folder: Path, group_rows: int = _norm.GROUP_ROWS) -> li
     return [1e3 * took for took in np.diff(ends)[WARM_UP_STEPS : recipe.train.steps]]
 
 
-def students(values: dict[str, Any], folder: Path, n_steps: int, n_turns: int) -> None:
+def of_preset(name: str) -> dict[str, Any]:
+    """What of a preset makes a step as long as it is; its teacher's head, which is trained beforehand, is made in two epochs."""
+    own = read_yaml(_recipe.PRESETS / f"{name}.yaml")
+    train = {key: own["train"][key] for key in ("batch", "band_gain", "class_shares") if key in own["train"]}
+    return {"student": own["student"], "losses": own["losses"], "teach": {**own["teach"], **QUICKLY}, "train": train}
+
+
+def students(values: dict[str, Any], chosen: dict[str, Any], folder: Path, n_steps: int, n_turns: int) -> None:
     heads = ("student", "plain ms", "cached ms", "live ms", "cached/plain", "live/plain", "bare/trainer", "grouped/one")
     print("  ".join(f"{head:>12}" for head in heads))
-    for name, settings in STUDENTS.items():
+    for name, settings in chosen.items():
         base = {**values, "student": settings}
         few = max(WARM_UP_STEPS + 3, n_steps // 6)
         recipes = {
-            "plain": (_recipe.load({**base, "train": {"steps": n_steps, "keep_features": True}}), False),
-            "cached": (_recipe.load({**base, "train": {"steps": n_steps, "keep_features": True}}), True),
-            "live": (_recipe.load({**base, "train": {"steps": few, "targets": "live", "keep_features": True}}), True),
+            "plain": (_recipe.load(base, {"train": {"steps": n_steps, "keep_features": True}}), False),
+            "cached": (_recipe.load(base, {"train": {"steps": n_steps, "keep_features": True}}), True),
+            "live": (_recipe.load(base, {"train": {"steps": few, "targets": "live", "keep_features": True}}), True),
         }
         took: dict[str, list[float]] = {kind: [] for kind in (*recipes, "bare", "one")}  # mean of each turn
         for turn in range(n_turns):
@@ -180,6 +188,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="of each training")
     parser.add_argument("--turns", type=int, default=4, help="of each way; the fastest counts")
     parser.add_argument("--clips", type=int, default=1024, help="half of them are for training: with 1024 an epoch is 8 batches")
+    parser.add_argument("--preset", help="the student and the losses of quick or standard, in place of three students")
     chosen = parser.parse_args()
     if chosen.steps < WARM_UP_STEPS + 2:
         parser.error(f"--steps {chosen.steps}: the first {WARM_UP_STEPS} are not counted; expected at least {WARM_UP_STEPS + 2}")
@@ -188,13 +197,17 @@ def main() -> None:
         folder = Path(place) / "run"
         made_run(folder, chosen.clips)
         teacher = teacher_named(chosen.teacher) if chosen.teacher else random_whisper(Path(place) / "whisper")
-        values = {"phrase": "generated", "teacher": teacher, "teach": {"gate": "off", "epochs": 2}}
+        values = {"phrase": "generated", "teacher": teacher, "teach": QUICKLY}
+        own = STUDENTS
+        if chosen.preset:
+            values |= of_preset(chosen.preset)
+            own = {chosen.preset: values["student"]}
         recipe = _recipe.load(values)
         teach.run(recipe, folder)
         label.answer_all(folder, recipe.label.batch)
         source = registry.build("teachers", recipe.teacher).source
         print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, batch {recipe.train.batch}, teacher {source}")
-        students(values, folder, chosen.steps, chosen.turns)
+        students(values, own, folder, chosen.steps, chosen.turns)
         labelling(folder, recipe.label.batch, chosen.turns)
 
 

@@ -20,6 +20,14 @@ def test_the_cost_of_distillation_is_printed():
     assert sum("ratio" in line for line in lines) == 2
 
 
+def test_a_step_of_a_preset_is_measured_with_its_losses():
+    command = [sys.executable, str(SCRIPT), "--preset", "standard", "--steps", "7", "--turns", "1", "--clips", "128"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert [line.split()[0] for line in done.stdout.splitlines()][1:3] == ["student", "standard"]
+
+
 def test_too_few_steps_are_refused():
     done = subprocess.run([sys.executable, str(SCRIPT), "--steps", "3"], capture_output=True, text=True)
 
