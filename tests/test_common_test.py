@@ -55,3 +55,19 @@ def test_all_seeds_of_an_arm_share_a_teacher_that_is_judged_beside_the_plain_stu
 
     assert len({_recipe.fingerprint(compare.seeded(arm, seed), "teach") for seed in range(3)}) == 1
     assert len({_recipe.fingerprint(compare.seeded(arm, seed), "train") for seed in range(3)}) == 3
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_arm_takes_the_teacher_of_the_run_and_its_answers(plain):
+    values = {"phrase": "hey nova", "teach": {"against_plain": plain}}
+    run = _recipe.load(values)
+
+    arms = [
+        compare.Arm("student", {"student": {"name": "ds_cnn", "width": 16}}),
+        compare.Arm("teacher", {"teacher": {"name": "speech_embedding"}}),
+    ]
+    same, other = (compare.seeded(compare._of_arm(values, arm, run), 1) for arm in arms)
+
+    assert [_recipe.fingerprint(same, step) == _recipe.fingerprint(run, step) for step in ("teach", "label")] == [True, True]
+    assert other.teach.gate == "warn"
+    assert _recipe.fingerprint(other, "teach") != _recipe.fingerprint(run, "teach")

@@ -57,7 +57,8 @@ def run(values: Mapping[str, Any], folder: Path, arms: list[Arm], n_seeds: int, 
     from wakesmith.steps import _common_test, _compare
 
     base = _recipe.load(dict(values))
-    recipes = {arm.name: _of_arm(values, arm) for arm in [Arm(PLAIN, {"train": {"distil": False}}), *arms]}
+    taught = base if Run(folder).is_whole("teach", _recipe.fingerprint(base, "teach")) else None
+    recipes = {arm.name: _of_arm(values, arm, taught) for arm in [Arm(PLAIN, {"train": {"distil": False}}), *arms]}
     if len(recipes) != len(arms) + 1:
         raise ConfigError(f"compare: two arms have one name; each needs its own, and '{PLAIN}' is the one without a teacher.")
     cells = {name: [cell_of(seeded(recipe, seed), folder) for seed in range(n_seeds)] for name, recipe in recipes.items()}
@@ -133,16 +134,21 @@ def _judge_all(base: Recipe, cells: dict[str, list[Cell]]) -> dict[str, list[dic
     return {arm: [json.loads(path.read_text(encoding="utf-8")) for path in paths] for arm, paths in results.items()}
 
 
-def _of_arm(values: Mapping[str, Any], arm: Arm) -> Recipe:
+def _of_arm(values: Mapping[str, Any], arm: Arm, taught: Recipe | None = None) -> Recipe:
+    """`taught`: the run's recipe where its teacher is whole; an arm with that teacher takes it, and its answers, as they are."""
+    own = [step for step, section in _files.READERS.items() if section in arm.over]
+
+    def made(**kept: Any) -> Recipe:
+        kept["train"] = {"keep_features": True}
+        return _files.seen(_recipe.load(merge(merge(dict(values), kept), dict(arm.over))), own)
+
+    if taught:
+        recipe = _recipe.with_teacher_of(made(), taught)
+        if _recipe.fingerprint(recipe, "teach") == _recipe.fingerprint(taught, "teach"):
+            return recipe
     # A weak teacher is a result here, not a reason to stop; its verdict is written all the same. It is not judged beside the
     # student without it: that is an arm, and each seed's is another, for which the teacher would be taught again.
-    kept = {
-        "teach": {"gate": "warn", "against_plain": False},
-        "label": {"keep_encodings": True},
-        "train": {"keep_features": True},
-    }
-    own = [step for step, section in _files.READERS.items() if section in arm.over]
-    return _files.seen(_recipe.load(merge(merge(dict(values), kept), dict(arm.over))), own)
+    return made(teach={"gate": "warn", "against_plain": False}, label={"keep_encodings": True})
 
 
 def seeded(recipe: Recipe, seed: int) -> Recipe:
