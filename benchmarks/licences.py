@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
+from importlib.metadata import PackageMetadata, PackageNotFoundError, distribution
 from pathlib import Path
 
 CONSTRAINTS = Path(__file__).parent.parent / "constraints" / "py311.txt"
@@ -55,9 +55,11 @@ def found() -> dict[str, str]:
     made = {}
     for name in pinned():
         try:
-            made[name] = ELSEWHERE.get(name) or licence(metadata(name))
+            one = distribution(name)
         except PackageNotFoundError:
             continue
+        if "_vendor" not in str(one.locate_file("")):  # a copy inside of setuptools, which puts it on the path, is not installed
+            made[name] = ELSEWHERE.get(name) or licence(one.metadata)
     return made
 
 
