@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_read_and_a_pipe_do_not_stop_the_look(takes):
     assert recipe(takes).files["prepare"]
 
 
-NO_MATTER = [(section, key) for section, keys in _recipe.NO_MATTER.items() for key in keys]
+NO_MATTER = [(section, key) for section, keys in _recipe.NO_MATTER.items() for key in sorted(keys)]
 
 
 @pytest.mark.parametrize(("section", "key"), NO_MATTER)
