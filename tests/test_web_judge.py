@@ -174,6 +174,9 @@ def test_silence_and_what_is_no_sound_cannot_be_sent(run_folder: Path, tmp_path:
 
 
 def test_a_run_that_was_not_evaluated_says_what_to_do(tmp_path: Path):
+    with pytest.raises(DataError, match="no run of wakesmith is there"):
+        _judged.phrases(tmp_path)
+    (tmp_path / "config.yaml").touch()
     with pytest.raises(DataError, match="was not evaluated yet"):
         _judged.phrases(tmp_path)
 

@@ -72,7 +72,7 @@ class WavFolders:
         top = Path(self.config.path).expanduser()
         if not is_dir(top):
             what = "is a file, not a folder" if is_file(top) else "no such folder"
-            raise DataError(f"{top}: {what}. Name a folder of recordings, or a .csv or .jsonl manifest.")
+            raise DataError(f"{top}: {what}. Check the path: a folder of recordings, or a .csv or .jsonl manifest.")
         n_found = 0
         for file in self._below(top):
             if file.suffix.lower() in ENDINGS and not all(map(is_utf8, (file, *file.relative_to(top).parents))):
