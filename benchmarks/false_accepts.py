@@ -40,9 +40,8 @@ def negatives(store: AudioStore, split: str, most_hours: float, seed: int, n_str
         if piece_s <= 0:
             raise DataError(f"{store.folder}: {held_s / 60:.1f} minutes of {split} are too few for {n_streams} streams.")
     for stream in _streams.of_negatives(store, recordings, most_hours, seed, split, piece_s):
-        if (
-            not n_streams or len(stream.samples) > piece_s * _streams.SAMPLE_RATE_HZ / 2
-        ):  # what the last one leaves over is no stream of their length
+        length_s = len(stream.samples) / _streams.SAMPLE_RATE_HZ
+        if not n_streams or length_s > piece_s / 2:  # what the last one leaves over is no stream of their length
             yield "negatives", None, stream
 
 

@@ -296,7 +296,7 @@ def test_a_file_listed_twice_is_told_before_anything_is_made(tmp_path, other):
     sources = [config.part("importers", "wav_folders", path=str(tmp_path / name), label="wake") for name in ("takes/ana", other)]
 
     with pytest.raises(DataError, match=r"001\.wav is listed twice, in .*takes/ana and .*Name each file in one source only"):
-        prepare.check_sources(prepare.Settings(sources=sources), ["hey nova"])
+        _listed.check_once(lambda: _listed.of_sources(sources, ["hey nova"]))
 
 
 def test_two_files_of_one_id_are_told_with_a_way_out(tmp_path):
@@ -304,4 +304,4 @@ def test_two_files_of_one_id_are_told_with_a_way_out(tmp_path):
     sources = [config.part("importers", "wav_folders", path=top, label="wake") for top in tops]
 
     with pytest.raises(DataError, match=r"x/ana/takes/1\.wav and .*are both called ana/takes/1\.wav. Rename a folder"):
-        prepare.check_sources(prepare.Settings(sources=sources), ["hey nova"])
+        _listed.check_once(lambda: _listed.of_sources(sources, ["hey nova"]))

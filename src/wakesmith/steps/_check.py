@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from wakesmith.errors import ConfigError, TeacherError
 from wakesmith.run import Run
-from wakesmith.steps import teach, train
+from wakesmith.steps import teach
+from wakesmith.steps._train_settings import NO_LABELS, learn_labels
 from wakesmith.tables import Look, aligned
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def run(recipe: Recipe, folder: Path) -> dict[str, Any]:
 
     -> {"teacher", "gate": verdict, "rows": {name: measures on dev}}. A teacher that the gate kept out left its verdict only.
     """
-    if not train.learn_labels(recipe.losses):
-        raise ConfigError(train.NO_LABELS.format("teach --check"))
+    if not learn_labels(recipe.losses):
+        raise ConfigError(NO_LABELS.format("teach --check"))
     with Run(folder).alone():
         return _run(recipe, folder)
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from wakesmith.config import Settings
 from wakesmith.errors import TeacherError
-from wakesmith.steps import prepare
-from wakesmith.steps._listed import Listed
+from wakesmith.steps import _listed
 from wakesmith.steps._recipe import Recipe
 
 READERS = {"speak": "speak", "prepare": "data", "teach": "teacher"}
@@ -42,12 +41,14 @@ def _digest(recipe: Recipe, step: str) -> str:
     def add(name: Any, content: Any) -> None:
         digest.update(json.dumps([name, content]).encode())
 
-    def look(one: Listed) -> None:
-        _, recording, path = one
-        add({**dataclasses.asdict(recording), "path": ""}, _edges(path))
+    def listed() -> Iterator[_listed.Listed]:
+        for one in _listed.of_sources(recipe.data.sources, recipe.phrases):
+            _, recording, path = one
+            add({**dataclasses.asdict(recording), "path": ""}, _edges(path))
+            yield one
 
     if step == "prepare":
-        prepare.check_sources(recipe.data, recipe.phrases, look)
+        _listed.check_once(listed)
     else:
         settings: Settings = getattr(recipe, READERS[step])
         for named in _named(settings.model_dump(mode="json")):

@@ -39,9 +39,9 @@ def of_sources(sources: list[Source], phrases: list[str]) -> Iterator[Listed]:
             say(f"prepare: {name}: {count} left out: {reason}")
 
 
-def check_once(listed: Callable[[], Iterable[Listed]], look: Callable[[Listed], object] = lambda one: None) -> None:
-    """Raises DataError for a file that is listed twice, and for two files of one id. `look` is called once with each."""
-    keys = np.fromiter((hash(key) for one in listed() for key in _looked_at(one, look)), np.int64).reshape(-1, 2)
+def check_once(listed: Callable[[], Iterable[Listed]]) -> None:
+    """Raises DataError for a file that is listed twice, and for two files of one id; only then it is listed again."""
+    keys = np.fromiter((hash(key) for one in listed() for key in _keys(one)), np.int64).reshape(-1, 2)
     for column in (0, 1):
         values, counts = np.unique(keys[:, column], return_counts=True)
         if not (counts > 1).any():
@@ -51,11 +51,6 @@ def check_once(listed: Callable[[], Iterable[Listed]], look: Callable[[Listed], 
             key = _keys(one)[column]
             if hash(key) in alike and first.setdefault(key, one) is not one:
                 raise DataError(f"data.sources: {_twice(first[key], one, is_file=column == 0)}")
-
-
-def _looked_at(one: Listed, look: Callable[[Listed], object]) -> tuple[str, str]:
-    look(one)
-    return _keys(one)
 
 
 def _called(sources: list[Source]) -> Iterator[tuple[Source, str, str]]:

@@ -14,6 +14,8 @@ from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, 
 from wakesmith.data import classes
 from wakesmith.errors import ConfigError
 from wakesmith.run import WHOLE
+from wakesmith.steps._train_settings import NO_LABELS, learn_labels
+from wakesmith.steps._train_settings import Settings as Train
 from wakesmith.steps.evaluate import Settings as Evaluate
 from wakesmith.steps.export import Settings as Export
 from wakesmith.steps.label import Settings as Label
@@ -23,8 +25,6 @@ from wakesmith.steps.prepare import Settings as Prepare
 from wakesmith.steps.speak import Settings as Speak
 from wakesmith.steps.teach import PLAIN_READS
 from wakesmith.steps.teach import Settings as Teach
-from wakesmith.steps.train import NO_LABELS, learn_labels
-from wakesmith.steps.train import Settings as Train
 from wakesmith.steps.views import Settings as Views
 from wakesmith.students import _suits as suits
 from wakesmith.text import composed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,14 +116,6 @@ def run(recipe: Recipe, folder: Path) -> Path:
     splits.check_needed(splits.count(kept.recordings))
     _store(kept, settings, recipe.seed, out)
     return out
-
-
-def check_sources(settings: Settings, phrases: list[str], look: Callable[[_listed.Listed], object] = lambda one: None) -> None:
-    """List every source, so that a wrong path, or a file named twice, is told before an hour of work. Raises DataError.
-
-    look: called with each recording.
-    """
-    _listed.check_once(lambda: _listed.of_sources(settings.sources, phrases), look)
 
 
 def _found(folder: Path, recipe: Recipe) -> Iterator[_listed.Listed]:

@@ -7,14 +7,12 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator
-
-from wakesmith import config, ranks, registry
+from wakesmith import ranks, registry
 from wakesmith import run as record
 from wakesmith.data import classes
-from wakesmith.data.records import LABELS, SPLITS, split_numbers
+from wakesmith.data.records import SPLITS, split_numbers
 from wakesmith.errors import ConfigError
 from wakesmith.progress import say
 from wakesmith.run import write_json
@@ -25,74 +23,6 @@ if TYPE_CHECKING:
     from wakesmith.steps._material import Material
     from wakesmith.steps._recipe import Recipe
     from wakesmith.steps._rounds import Round
-
-
-NO_LABELS = (
-    "losses: a student without a teacher ({}) learns from the labels alone, and none of these losses looks at them. Add one: "
-    '--set "losses=[cross_entropy, kd]"'
-)
-
-
-class Settings(config.Settings):
-    distil: bool = True
-    """False trains on the hard labels alone."""
-    targets: Literal["cached", "live"] = "cached"
-    """Whether the teacher's answers come from `label`'s store, or from the teacher at every step, which costs far more."""
-    seed: int | None = Field(default=None, ge=0, lt=2**32)
-    """Of initial weights and order; none: the run's. Views and answers stay as they are."""
-    steps: int = Field(default=1500, ge=1)
-    """Of the optimiser."""
-    batch: int = Field(default=64, ge=2)
-    """Rows of one optimiser step, over all processes."""
-    micro_batch: int = Field(default=0, ge=0, multiple_of=16)
-    """Rows that pass through the student at once; 0: all of them, and fewer when memory runs out. Changes no result."""
-    learning_rate: float = Field(default=2e-3, gt=0)
-    """Highest, after the warm-up; along a cosine it then falls to 0."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """Of the student and what the losses learn."""
-    warm_up_share: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the steps over which the rate rises."""
-    class_shares: list[float] = Field(default=[0.35, 0.08, 0.4, 0.17], min_length=len(LABELS), max_length=len(LABELS))
-    """Share of each class in a batch: wake (spread evenly over several phrases), near miss, speech, noise."""
-    unlabelled_share: float = Field(default=0.3, ge=0, lt=1)
-    """Share of the rows that are unlabelled clips, where there are any; plain training has none."""
-    own_share: float = Field(default=0.3, ge=0, lt=1)
-    """Least share of a phrase's rows that were recorded, where others were spoken by `speak`; 0: what their number gives."""
-    spoken_share: float = Field(default=0.5, ge=0, lt=1)
-    """Least share of other speech that is spoken; each voice says as much of it as of the phrase. 0: what their numbers give."""
-    band_stretch: float = Field(default=0.1, ge=0, le=0.5)
-    """Widest stretch of the student's frequency axis: other throats."""
-    band_shift: float = Field(default=1.5, ge=0)
-    """Widest shift of it, in bands."""
-    band_gain: float = Field(default=0.4, ge=0)
-    """Widest colouring, in units of the features: other microphones."""
-    last_layer_steps: int = Field(default=0, ge=0)
-    """Of the last layer by itself, after the training, on embeddings that no longer change; 0: it stays as it was trained."""
-    last_layer_dropout: float = Field(default=0.85, ge=0, lt=1)
-    """Share of the embedding that is left out each time while it learns by itself."""
-    last_layer_nearest: int = Field(default=0, ge=0)
-    """Moments of train's other sound from which it then learns too: those that score most like the phrase, heard hop by hop.
-    Left out where train holds no recording of other speech."""
-    last_layer_said: int = Field(default=0, ge=0)
-    """Phrases of train that it then hears in streams too, quiet, in noise and in babble, of which the best moment counts; each
-    at most once under each of these."""
-    ema_decay: float = Field(default=0.99, ge=0, lt=1)
-    """Of the running mean of the weights, which is what ships; 0: the last weights."""
-    evaluations: int = Field(default=5, ge=1)
-    """How often the dev set is looked at, and a checkpoint is kept."""
-    log_every: int = Field(default=10, ge=1)
-    """Steps from one line of metrics.jsonl to the next."""
-    workers: int = Field(default=0, ge=0)
-    """Processes that read batches; the features lie in a memory map, so none is fastest as a rule."""
-    keep_features: bool = False
-    """Keep the student's features of all views for another training."""
-
-    @field_validator("class_shares")
-    @classmethod
-    def _shares(cls, shares: list[float]) -> list[float]:
-        if min(shares) < 0 or sum(shares) == 0:
-            raise ValueError("expected shares of 0 or more, one of them over 0, as in [0.35, 0.08, 0.4, 0.17]")
-        return shares
 
 
 def run(recipe: Recipe, folder: Path) -> Path:
@@ -240,11 +170,6 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
     learner = Learner(student, losses, perturb)
     return learner if start_from is None else _taken_up(learner, start_from)
-
-
-def learn_labels(losses: Sequence[config.PartSettings]) -> bool:
-    """Whether anything is left of the losses where no teacher is asked."""
-    return not all(registry.load("losses", loss.name).NEEDS_TEACHER for loss in losses)
 
 
 def looked_at(student: Any, loss: str) -> int:
