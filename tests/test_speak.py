@@ -120,6 +120,29 @@ def test_slow_and_quick_voices_are_made_among_each_other(tmp_path, monkeypatch):
     assert sum(one != other for one, other in itertools.pairwise(order)) >= 3  # voice by voice it would be once
 
 
+def test_more_of_a_kind_keeps_what_was_said(tmp_path):
+    """Hours of natural voices are not thrown away because there shall be more, or another voice beside them."""
+    first, second = part("voices", "espeak", variants=["m1"]), part("voices", "espeak", variants=["f1"])
+    out = speak.run(recipe(voices=[first], n_wake=16, n_near_miss=16, n_speech=16), tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.flac")}
+    fewer = first.model_copy(update={"share": 3.0})
+
+    speak.run(recipe(voices=[fewer, second], n_wake=40, n_near_miss=22, n_speech=24), tmp_path)
+
+    now = {path.name: path.stat().st_mtime_ns for path in out.glob("*.flac")}
+    assert len(before) == 48
+    assert len(now) == 86
+    assert {name: now.get(name) for name in before} == before
+
+
+def test_two_voices_of_one_name_are_told_apart():
+    voices = [part("voices", "espeak", variants=["m1"]), part("voices", "espeak", variants=["f1"])]
+
+    items = _to_say.plan(speak.Settings(n_wake=4, n_near_miss=0, n_speech=0), voices, ["hey nova"], "en", 1)
+
+    assert [item.id for item in items] == ["wake-espeak-000000", "wake-espeak-000001", "wake-espeak2-000000", "wake-espeak2-000001"]
+
+
 def test_another_plan_leaves_nothing_of_the_last_one(tmp_path):
     speak.run(recipe(n_wake=6, n_near_miss=0, n_speech=0), tmp_path)
 
@@ -232,8 +255,10 @@ def test_no_near_miss_of_a_phrase_holds_the_sounds_of_another(phrases):
     def heard(phonemes):
         return _near_misses.reduced(_near_misses._parsed(phonemes), sounds)
 
-    made = list(_to_say._near_misses_of(phrases, "en", 2_000, words, np.random.default_rng(0), True))
+    by_phrase = _to_say._near_misses_of(phrases, "en", 2_000, words, lambda kind: np.random.default_rng(len(kind)), True)
+    made = [said for own in by_phrase.values() for said in own]
 
+    assert len(by_phrase) == len(phrases)
     assert len(made) == 2_000
     for said in made:
         own = heard(said.phonemes or library.phonemes(said.text, "en"))

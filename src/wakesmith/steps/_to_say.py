@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +41,11 @@ class Item:
 
 
 def plan(settings: Settings, voices: list[config.PartSettings], phrases: list[str], language: str, seed: int) -> list[Item]:
-    """Everything to say, spread evenly over the speakers of each voice, the same for the same arguments."""
+    """Everything to say, spread evenly over the speakers of each voice, the same for the same arguments.
+
+    Each voice numbers each kind from 0, and each has its own chance: more of a kind begins with what there was, and what other
+    voices say stays as it is.
+    """
     if not settings.n_wake + settings.n_near_miss + settings.n_speech:
         return []
     words = _texts.words(language, settings.words)
@@ -48,39 +53,48 @@ def plan(settings: Settings, voices: list[config.PartSettings], phrases: list[st
     sentences = _texts.sentences(language, settings.sentences, kept_out)
     items: list[Item] = []
     counts = {label: split_by_share(getattr(settings, f"n_{label}"), voices, label) for label in LABELS_MADE}
-    for v, voice_settings in enumerate(voices):
+    for v, (name, voice_settings) in enumerate(zip(_told_apart(voices), voices, strict=True)):
         voice: Voice = registry.build("voices", voice_settings)
+        chance = partial(rng, seed, "speak", name)
+        lists = {code: _texts.foreign()[code] for code in sorted(voice.foreign) if code != _texts.base(language)}
+        n_wake, n_near_miss, n_speech = (counts[label][v] for label in LABELS_MADE)
+        n_foreign = round(n_speech * settings.foreign_share) if lists else 0
+        kinds: dict[str, Iterable[Utterance]] = {
+            "wake": (Utterance(phrases[i % len(phrases)]) for i in range(n_wake)),
+            **_near_misses_of(phrases, language, n_near_miss, words, chance, voice.says_phonemes),
+            "speech": map(Utterance, other_speech(n_speech - n_foreign, sentences, words, kept_out, chance("speech"))),
+            "speech-foreign": foreign_speech(n_foreign, lists, kept_out, chance("speech-foreign")),
+        }
         speakers = voice.speakers()
-        order = rng(seed, "speak", v, "speakers").permutation(len(speakers))
-        for label in LABELS_MADE:
-            chance = rng(seed, "speak", v, label)
-            n = counts[label][v]
-            if label == "wake":
-                said = [Utterance(phrases[i % len(phrases)]) for i in range(n)]
-            elif label == "near_miss":
-                said = list(_near_misses_of(phrases, language, n, words, chance, voice.says_phonemes))
-            else:
-                lists = {code: _texts.foreign()[code] for code in sorted(voice.foreign) if code != _texts.base(language)}
-                n_foreign = round(n * settings.foreign_share) if lists else 0
-                said = [Utterance(text) for text in other_speech(n - n_foreign, sentences, words, kept_out, chance)]
-                said += foreign_speech(n_foreign, lists, kept_out, chance)
+        order = chance("speakers").permutation(len(speakers))  # one for all kinds: who says the phrase says other things too
+        for kind, said in kinds.items():
+            label = kind.split("-")[0]
+            n_turns = len(phrases) if label == "wake" else 1  # each speaker says all of several phrases
             for i, utterance in enumerate(said):
-                before, after = ("", "") if label == "speech" else carriers(settings, sentences, chance)
-                name = f"{label}-{len(items):06d}"
-                turn = i // len(phrases) if label == "wake" else i  # each speaker says all of several phrases
-                items.append(Item(name, label, v, speakers[order[turn % len(speakers)]], utterance, before, after))
+                beside = ("", "") if label == "speech" else carriers(settings, sentences, chance(kind, i, "beside"))
+                speaker = speakers[order[i // n_turns % len(speakers)]]
+                items.append(Item(f"{kind}-{name}-{i:06d}", label, v, speaker, utterance, *beside))
     return items
 
 
+def _told_apart(voices: list[config.PartSettings]) -> list[str]:
+    """Their names, numbered from the second of a name on."""
+    names = [voice.name for voice in voices]
+    return [f"{name}{n}" if (n := names[: i + 1].count(name)) > 1 else name for i, name in enumerate(names)]
+
+
 def _near_misses_of(
-    phrases: list[str], language: str, n: int, words: list[str], chance: np.random.Generator, phonemes: bool
-) -> Iterator[Utterance]:
-    """Of each phrase its part of n; none that holds another of the phrases."""
+    phrases: list[str], language: str, n: int, words: list[str], chance: Callable[[str], np.random.Generator], phonemes: bool
+) -> dict[str, list[Utterance]]:
+    """Of each phrase its part of n, as a kind of its own; none that holds another of the phrases."""
+    found = {}
     for number, phrase in enumerate(phrases):
         n_own = n * (number + 1) // len(phrases) - n * number // len(phrases)
         others = [other for other in phrases if other != phrase]
+        kind = f"near_miss-{number + 1}" if others else "near_miss"
         if n_own:
-            yield from near_misses(phrase, language, n_own, words, chance, phonemes, others)
+            found[kind] = near_misses(phrase, language, n_own, words, chance(kind), phonemes, others)
+    return found
 
 
 def split_by_share(n: int, voices: list[config.PartSettings], label: str) -> list[int]:

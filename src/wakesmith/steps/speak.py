@@ -6,6 +6,7 @@ The plan (who says what) is drawn first; then every chunk of it is made apart, i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -79,7 +80,7 @@ def run(recipe: Any, folder: Path) -> Path:
     marks = out / "whole"
     marks.mkdir(parents=True, exist_ok=True)
     make = partial(make_chunk, out=out, voices=voices, gap_ms=settings.gap_ms, seed=recipe.seed)
-    chunks = {chunk_mark(marks, chunk, make): chunk for i in range(0, len(items), CHUNK) for chunk in [items[i : i + CHUNK]]}
+    chunks = {chunk_mark(marks, chunk, make): chunk for chunk in in_chunks(items)}
     _clear(out, chunks)
     # By their hashes: slow voices come among quick ones all along, so what is left is told truly, and no core waits long.
     todo = sorted(mark for mark, chunk in chunks.items() if not is_whole(mark, chunk, out))
@@ -137,10 +138,18 @@ def in_language(voice: config.PartSettings, language: str) -> config.PartSetting
     return voice if getattr(voice, "language", "-") else voice.model_copy(update={"language": language})
 
 
+def in_chunks(items: list[Item]) -> Iterator[list[Item]]:
+    """What one voice says of one kind, some recordings at a time: with more of a kind only its last chunk is another."""
+    for _, group in itertools.groupby(items, lambda item: item.id.rpartition("-")[0]):
+        while chunk := list(itertools.islice(group, CHUNK)):
+            yield chunk
+
+
 def chunk_mark(marks: Path, chunk: list[Item], make: partial[Any]) -> Path:
     """The file that says a chunk is whole; its name changes with everything that the sound depends on."""
-    voices = [voice.model_dump() for voice in make.keywords["voices"]]
-    told = json.dumps([[asdict(item) for item in chunk], voices, make.keywords["gap_ms"], make.keywords["seed"]], sort_keys=True)
+    voice = make.keywords["voices"][chunk[0].voice].model_dump(exclude={"share", "only_for"})
+    said = [{**asdict(item), "voice": voice} for item in chunk]
+    told = json.dumps([said, make.keywords["gap_ms"], make.keywords["seed"]], sort_keys=True)
     return marks / f"{hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}-{chunk[0].id}.jsonl"
 
 

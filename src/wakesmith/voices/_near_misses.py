@@ -29,15 +29,17 @@ def near_misses(
     phrase: str, language: str, n: int, word_list: list[str], rng: np.random.Generator, phonemes: bool = True,
     others: Sequence[str] = (),
 ) -> list[Utterance]:  # fmt: skip
-    """n utterances in drawn order, every kind equally often; `phonemes=False` leaves out those that only phonemes can tell.
+    """n utterances, every kind equally often; `phonemes=False` leaves out those that only phonemes can tell.
 
-    others: phrases too, which no near miss may hold.
+    others: phrases too, which no near miss may hold. More of them begin with the same: kinds come in rounds, in drawn order.
     Distinct ones come first; when all have come they come again (for other speakers to say). Raises ConfigError without espeak.
     """
     kinds = candidates(phrase, language, word_list, phonemes, others)
     pools = [[made[i] for i in rng.permutation(len(made))] for made in kinds.values() if made]
-    said = [pools[i % len(pools)][i // len(pools) % len(pools[i % len(pools)])] for i in range(n)]
-    return [said[i] for i in rng.permutation(n)]
+    said: list[Utterance] = []
+    for turn in range(-(-n // len(pools))):
+        said += [pools[kind][turn % len(pools[kind])] for kind in rng.permutation(len(pools))]
+    return said[:n]
 
 
 def candidates(
