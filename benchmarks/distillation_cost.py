@@ -2,9 +2,10 @@
 
     python benchmarks/distillation_cost.py [--teacher whisper:FOLDER] [--steps 60] [--preset standard]
 
-Everything is measured in one run on generated sound. Ways to train take turns; of each the fastest turn counts, as the mean over
-all its steps, those that log included. Without
---teacher a Whisper encoder of tiny's size with random weights answers: it costs what a trained one costs.
+Everything is measured in one run on generated sound. Ways to train take turns, of each the mean over all its steps, those that
+log included. Times are of the fastest turn; a ratio is of two ways in one turn, and of the turns the median counts, beside the
+smallest and the largest: a machine whose speed changes slows both ways of a turn. Without --teacher a Whisper encoder of tiny's
+size with random weights answers: it costs what a trained one costs.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ STUDENTS = {
     "1.5M": {"name": "mobilenet_v3"},
 }
 WARM_UP_STEPS = 5
+MOST_LABELLINGS = 4
 QUICKLY = {"gate": "off", "epochs": 2}
 
 
@@ -129,8 +131,8 @@ def of_preset(name: str) -> dict[str, Any]:
 
 
 def students(values: dict[str, Any], chosen: dict[str, Any], folder: Path, n_steps: int, n_turns: int) -> None:
-    heads = ("student", "plain ms", "cached ms", "live ms", "cached/plain", "live/plain", "bare/trainer", "grouped/one")
-    print("  ".join(f"{head:>12}" for head in heads))
+    heads = ("student", "plain ms", "cached ms", "live ms", "live/plain", "cached/plain", "bare/trainer", "grouped/one")
+    print("  ".join([f"{head:>12}" for head in heads[:5]] + [f"{head:>19}" for head in heads[5:]]))
     for name, settings in chosen.items():
         base = {**values, "student": settings}
         few = max(WARM_UP_STEPS + 3, n_steps // 6)
@@ -147,9 +149,16 @@ def students(values: dict[str, Any], chosen: dict[str, Any], folder: Path, n_ste
             plain_recipe = recipes["plain"][0]
             took["bare"].append(statistics.mean(bare_ms(plain_recipe, folder)))
             took["one"].append(statistics.mean(bare_ms(plain_recipe, folder, group_rows=plain_recipe.train.batch)))
-        plain, cached, live, bare, one = (min(took[kind]) for kind in ("plain", "cached", "live", "bare", "one"))
-        figures = (plain, cached, live, cached / plain, live / plain, bare / plain, bare / one)
-        print("  ".join([f"{name:>12}", *(f"{figure:12.3f}" for figure in figures)]), flush=True)
+        plain, cached, live = (min(took[kind]) for kind in ("plain", "cached", "live"))
+        times = [f"{name:>12}", *(f"{figure:12.3f}" for figure in (plain, cached, live, live / plain))]
+        pairs = [ratio(took[one], took[other]) for one, other in (("cached", "plain"), ("bare", "plain"), ("bare", "one"))]
+        print("  ".join([*times, *(f"{pair:>19}" for pair in pairs)]), flush=True)
+
+
+def ratio(one: list[float], other: list[float]) -> str:
+    """Of two ways, turn by turn: the median, and from where to where they went."""
+    turns = [a / b for a, b in zip(one, other, strict=True)]
+    return f"{statistics.median(turns):.3f} ({min(turns):.2f}-{max(turns):.2f})"
 
 
 def labelling(folder: Path, batch: int, n_turns: int) -> None:
@@ -176,17 +185,16 @@ def labelling(folder: Path, batch: int, n_turns: int) -> None:
                 for _ in range(n_views // batch):
                     ask()
             rates[name].append(n_views // batch * batch / (time.perf_counter() - started))
-    best = {name: max(found) for name, found in rates.items()}
-    print(f"labelling {best['label']:.1f} views/s")
+    print(f"labelling {max(rates['label']):.1f} views/s")
     for name in asked:
-        print(f"  {name} {best[name]:.1f}: ratio {best['label'] / best[name]:.3f}")
+        print(f"  {name} {max(rates[name]):.1f}: ratio {ratio(rates['label'], rates[name])}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", help="as for wakesmith forge")
     parser.add_argument("--steps", type=int, default=60, help="of each training")
-    parser.add_argument("--turns", type=int, default=4, help="of each way; the fastest counts")
+    parser.add_argument("--turns", type=int, default=4, help="of each way; labelling takes 4 at most")
     parser.add_argument("--clips", type=int, default=1024, help="half of them are for training: with 1024 an epoch is 8 batches")
     parser.add_argument("--preset", help="the student and the losses of quick or standard, in place of three students")
     chosen = parser.parse_args()
@@ -208,7 +216,7 @@ def main() -> None:
         source = registry.build("teachers", recipe.teacher).source
         print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, batch {recipe.train.batch}, teacher {source}")
         students(values, own, folder, chosen.steps, chosen.turns)
-        labelling(folder, recipe.label.batch, chosen.turns)
+        labelling(folder, recipe.label.batch, min(chosen.turns, MOST_LABELLINGS))
 
 
 if __name__ == "__main__":

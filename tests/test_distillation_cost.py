@@ -16,7 +16,7 @@ def test_the_cost_of_distillation_is_printed():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert {line[0]: len(line) for line in lines if line[0] in ("9k", "26k", "1.5M")} == {"9k": 8, "26k": 8, "1.5M": 8}
+    assert {line[0]: len(line) for line in lines if line[0] in ("9k", "26k", "1.5M")} == {"9k": 11, "26k": 11, "1.5M": 11}
     assert sum("ratio" in line for line in lines) == 2
 
 
