@@ -209,3 +209,20 @@ def test_a_step_that_found_the_disk_full_goes_on_when_there_is_room(forged: Path
     if step == "export":  # the card's figures are evaluate's
         subprocess.run([*WAKESMITH, "evaluate", run], check=True, capture_output=True)
     assert differences(forged / place_of, run / place_of) == []
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_is_told_what_it_lacks(tmp_path: Path):
+    (tmp_path / "work.py").write_text(
+        "from wakesmith.steps import _recipe, forge\n"
+        "from pathlib import Path\n"
+        'few = {"n_wake": 16, "n_near_miss": 0, "n_speech": 0, "jobs": 2}\n'
+        'recipe, folder = _recipe.load({"phrase": "hey nova", "speak": few}), Path("run")\n'
+        "forge.plan(recipe, folder)\n"
+        'forge.one(recipe, folder, "speak")\n'
+    )
+
+    done = subprocess.run([sys.executable, "work.py"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode != 0
+    assert "Put what it does under: if __name__ == '__main__':" in done.stderr

@@ -299,7 +299,7 @@ def test_another_teacher_is_compared_with_the_same_plain_student(whisper, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "changed", [{"student": {"name": "ds_cnn", "width": 16}}, {"train": {"steps": 5}}, {"losses": ["cross_entropy"]}]
+    "changed", [{"student": {"name": "ds_cnn", "width": 16}}, {"train": {"steps": 5}}, {"losses": ["cross_entropy", "kd"]}]
 )
 def test_a_teacher_judged_beside_the_plain_student_is_outdated_with_it(changed):
     def outdated(**teaching):
@@ -332,7 +332,14 @@ def test_a_plain_student_without_a_loss_for_labels_is_refused_when_the_recipe_is
 
     with pytest.raises(ConfigError, match=rf'losses: a student without a teacher \({key}\).* Add one: --set "losses='):
         _recipe.load({"phrase": "hey nova", "losses": losses, **asks})
-    _recipe.load({"phrase": "hey nova", "losses": [*losses, "focal"], **asks})
+    _recipe.load({"phrase": "hey nova", "losses": [*losses, "focal", "embedding"], **asks})
+
+
+def test_losses_that_hear_no_teacher_are_refused_when_the_recipe_is_read():
+    """A training that never asks its teacher is the defect that this project began with."""
+    with pytest.raises(ConfigError, match=r"losses: none of them listens to the teacher.*--set train\.distil=false"):
+        _recipe.load({"phrase": "hey nova", "losses": ["cross_entropy"]})
+    _recipe.load({"phrase": "hey nova", "losses": ["cross_entropy"], "train": {"distil": False}})
 
 
 def test_compare_and_check_refuse_it_before_they_begin(tmp_path):

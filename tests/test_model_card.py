@@ -79,6 +79,13 @@ def test_hours_that_are_too_few_for_the_rate_are_told():
     assert "too few" not in with_measured()
 
 
+def test_a_threshold_that_the_tail_set_is_told_as_such():
+    by_tail = Phrase(text="hey nova", operating_point=POINT.model_copy(update={"set_by": "tail"}), measured=MEASURED)
+
+    assert "few false accepts at that rate: the threshold comes from how" in shown(phrases=[by_tail])
+    assert "comes from how" not in with_measured()
+
+
 @pytest.mark.parametrize(
     ("set_by", "told"),
     [

@@ -7,6 +7,7 @@ import fcntl
 import functools
 import hashlib
 import json
+import multiprocessing.process
 import os
 import platform
 import shutil
@@ -59,6 +60,11 @@ class Run:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the folder for this process; a second one is refused. The lock goes with the process, however it ends."""
+        if getattr(multiprocessing.process.current_process(), "_inheriting", False):
+            raise WakesmithError(
+                "A worker process reads the script that started it, and this one begins the work anew when it is read. Put what "
+                "it does under: if __name__ == '__main__':"
+            )
         refusal = f"{self.folder}: another process is at work here. Wait for it, or use --out FOLDER"
         with self._locked(fcntl.LOCK_EX, refusal) as lock:
             lock.truncate(0)

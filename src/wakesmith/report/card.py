@@ -62,6 +62,8 @@ def _heard(phrase: Phrase, card: Card) -> list[str]:
     if found and point.target_fa_per_hour and found.hours * point.target_fa_per_hour < 1:
         told += " Those hours are too few for one false accept at that rate"
         told += f": the threshold {SET_BY[point.set_by]}." if point.set_by else "."
+    elif point.set_by == "tail":
+        told += f" Those hours hold few false accepts at that rate: the threshold {SET_BY['tail']}."
     return [told, *(_measured(measured) if measured else ["Nothing was measured at this threshold."])]
 
 

@@ -14,7 +14,7 @@ from wakesmith.config import Features, Loss, Settings, Student, Teacher, merge, 
 from wakesmith.data import classes
 from wakesmith.errors import ConfigError
 from wakesmith.run import WHOLE
-from wakesmith.steps._train_settings import NO_LABELS, learn_labels
+from wakesmith.steps._train_settings import NO_LABELS, ask_teacher, learn_labels
 from wakesmith.steps._train_settings import Settings as Train
 from wakesmith.steps.evaluate import Settings as Evaluate
 from wakesmith.steps.export import Settings as Export
@@ -103,6 +103,10 @@ class Recipe(Settings):
         asked = [key for key, asks in plain.items() if asks]
         if asked and not learn_labels(self.losses):
             raise ValueError(NO_LABELS.format(asked[0]))
+        if self.train.distil and not ask_teacher(self.losses):
+            raise ValueError(
+                "losses: none of them listens to the teacher. Add kd or embedding, or learn without: --set train.distil=false"
+            )
         return self
 
     @model_validator(mode="after")

@@ -81,3 +81,8 @@ class Settings(config.Settings):
 def learn_labels(losses: Sequence[config.PartSettings]) -> bool:
     """Whether anything is left of the losses where no teacher is asked."""
     return not all(registry.load("losses", loss.name).NEEDS_TEACHER for loss in losses)
+
+
+def ask_teacher(losses: Sequence[config.PartSettings]) -> bool:
+    """Whether anything of the losses listens to the teacher."""
+    return any(registry.load("losses", loss.name).NEEDS_TEACHER for loss in losses)
