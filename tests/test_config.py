@@ -118,3 +118,13 @@ def test_every_seed_of_a_run_gives_compare_seeds_that_a_training_takes():
 
     assert seeds == [2**32 - 1000 + number for number in range(5)]
     assert compare.seeded(_recipe.load({"phrase": "hey nova", "seed": 3}), 2).train.seed == 3002
+
+
+def test_a_wrong_setting_is_told_alone_and_not_what_its_default_would_clash_with():
+    values = {"student": {"name": "mixednet", "width": 0}, "losses": ["cross_entropy", "kd", "segments"]}
+
+    with pytest.raises(ConfigError) as caught:
+        _recipe.load({"phrase": "hey nova", "teach": {"head": {"content": 8}}, **values})
+
+    assert "student.width" in str(caught.value)
+    assert "segments" not in str(caught.value)

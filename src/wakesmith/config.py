@@ -159,7 +159,8 @@ def _validate(model: type[Settings], data: Any, where: str, problems: list[str])
     except ValidationError as error:
         fallen = values.keys() - set(known)
         for detail in error.errors():
-            if not (detail["loc"] and detail["loc"][0] in fallen):
+            # What settings are wrong beside each other shows when each is right: defaults stand in for those that are not.
+            if not fallen or (detail["loc"] and detail["loc"][0] not in fallen):
                 problems.append(_told(detail, model, where) if len(problems) < MOST_TOLD else "")
         if len(problems) == before:
             problems.append(str(error))
