@@ -45,9 +45,9 @@ def minutes(recipe: Recipe) -> dict[str, float]:
 
 
 def _step_s(recipe: Recipe) -> float:
-    """A step of 64 clips: of mixednet by its width, for most of it goes into layers of width x width."""
+    """A step of 64 clips: of mixednet by its width, as half of it and more goes into layers of width x width."""
     width = getattr(recipe.student, "width", None) if recipe.student.name == "mixednet" else None
-    return STEP_S if width is None else 0.01 + 0.009 * (width / 128) ** 2
+    return STEP_S if width is None else 0.012 + 0.0035 * (width / 128) ** 2
 
 
 def told(recipe: Recipe) -> str:

@@ -32,9 +32,9 @@ CONTEXT_FRAMES = 2
 
 class Config(PartSettings):
     name: str = "mixednet"
-    first_width: Annotated[int, Field(ge=8, le=128)] = 32
+    first_width: Annotated[int, Field(ge=8, le=512)] = 32
     """Channels of the first layer, which holds a weight for each of them, mel bin and five frames."""
-    width: Annotated[int, Field(ge=8, le=256)] = 64
+    width: Annotated[int, Field(ge=8, le=512)] = 64
     """Channels of the blocks."""
     tail_frames: Annotated[int, Field(ge=1, le=100)] = 4
     """Frames of 30 ms that the last layer weighs."""
