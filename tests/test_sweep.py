@@ -48,13 +48,13 @@ def test_a_space_that_no_trial_could_take_is_refused(given: dict, told: str):
 
 def test_parts_are_values_too():
     space = space_of(
-        {"student": {"values": ["tc_resnet", {"name": "ds_cnn", "width": 16}]}, "losses": {"values": [["cross_entropy"]]}}
+        {"student": {"values": ["tc_resnet", {"name": "ds_cnn", "width": 16}]}, "losses": {"values": [["cross_entropy", "kd"]]}}
     )
     trial = SimpleNamespace(suggest_categorical=lambda key, choices: choices[-1])
     settings = {key: choice.suggested(trial, key) for key, choice in space.items()}
 
     recipe = _recipe.load(VALUES, _space.over(settings))
-    assert (recipe.student.name, recipe.student.width, len(recipe.losses)) == ("ds_cnn", 16, 1)
+    assert (recipe.student.name, recipe.student.width, len(recipe.losses)) == ("ds_cnn", 16, 2)
 
 
 def test_trials_have_the_teacher_that_the_run_judged_beside_its_own_student(tmp_path):
