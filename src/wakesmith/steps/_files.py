@@ -15,9 +15,9 @@ from wakesmith.errors import TeacherError
 from wakesmith.steps import _listed
 from wakesmith.steps._recipe import Recipe
 
-READERS = {"speak": "speak", "prepare": "data", "teach": "teacher"}
+READERS = {"speak": "speak", "prepare": "data", "teach": "teacher", "train": "train"}
 """Step that reads files from outside of the run folder -> section of the recipe that names them."""
-NAMES = ("path", "checkpoint", "words", "sentences")
+NAMES = ("path", "checkpoint", "words", "sentences", "start")
 """Settings that name a file or a folder."""
 EDGE_BYTES = 4096
 """Read at both ends of a recording: a corpus may be too large to be read whole whenever a command starts."""
@@ -49,6 +49,8 @@ def _digest(recipe: Recipe, step: str) -> str:
 
     if step == "prepare":
         _listed.check_once(listed)
+        for name, path in _below(Path(recipe.data.start).expanduser()) if recipe.data.start else ():
+            add(["start", name], _whole(path))
     else:
         settings: Settings = getattr(recipe, READERS[step])
         for named in _named(settings.model_dump(mode="json")):

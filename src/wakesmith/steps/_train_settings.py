@@ -23,6 +23,10 @@ class Settings(config.Settings):
     """Whether the teacher's answers come from `label`'s store, or from the teacher at every step, which costs far more."""
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Of initial weights and order; none: the run's. Views and answers stay as they are."""
+    start: str | None = Field(default=None, min_length=1)
+    """RUN/train/model.safetensors of another run, whose student is the first one here: of the same `features` and `student`.
+    None of its speakers may judge this run: those of its seed and sources do not, and `data.start` sees to the others. null:
+    weights drawn by chance."""
     steps: int = Field(default=1500, ge=1)
     """Of the optimiser."""
     batch: int = Field(default=64, ge=2)

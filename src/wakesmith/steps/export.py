@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +17,7 @@ import wakesmith
 from wakesmith import bundle, config, registry
 from wakesmith.audio import SAMPLE_RATE_HZ
 from wakesmith.card import Card, Phrase
-from wakesmith.data import classes, sources
-from wakesmith.data.audio_store import RECORDINGS
-from wakesmith.data.records import Lines, Recording
+from wakesmith.data import classes
 from wakesmith.errors import BundleError
 from wakesmith.run import code
 
@@ -100,10 +97,10 @@ def _write(target: config.PartSettings, listener: Any, streams: Any, told: dict[
 
 def _told(recipe: Any, folder: Path, listener: Any, labels: list[str]) -> dict[str, Any]:
     """What the card of each bundle of a run says alike."""
-    from wakesmith.steps import _model_card, _rounds
+    from wakesmith.steps import _rounds, _start
 
-    stores = [one / "prepare" for one in (folder, *(one.folder for one in _rounds.of(recipe, folder)))]
-    data = _model_card.sources(_heard(stores), sources.together(stores))
+    begun = _start.read(folder / "train" / "model.safetensors") if recipe.train.start else None
+    data = _start.learned(folder, _rounds.of(recipe, folder), begun)
     return {
         "phrases": [Phrase(text=text) for text in recipe.phrases],
         "language": recipe.language,
@@ -135,7 +132,7 @@ def check_one_phrase(phrases: list[str]) -> None:
         )
 
 
-def load_weights(student: Any, path: Path) -> None:
+def load_weights(student: Any, path: Path, way_out: str = "Train again: wakesmith train.") -> None:
     """Strict: every missing, unexpected or mis-shaped weight is named. Raises BundleError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -143,7 +140,7 @@ def load_weights(student: Any, path: Path) -> None:
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: not readable ({error}). Train again: wakesmith train.") from error
+        raise BundleError(f"{path}: not readable ({error}). {way_out}") from error
     own = student.state_dict()
     wrong = [f"missing {name}" for name in own if name not in weights]
     wrong += [f"unexpected {name}" for name in weights if name not in own]
@@ -154,7 +151,7 @@ def load_weights(student: Any, path: Path) -> None:
             wrong.append(f"{name} holds NaN or infinity")
     if wrong:
         shown = "; ".join(sorted(wrong)[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-        raise BundleError(f"{path}: these weights are not of this student: {shown}. Train again: wakesmith train.")
+        raise BundleError(f"{path}: these weights are not of this student: {shown}. {way_out}")
     student.load_state_dict(weights, strict=True)
 
 
@@ -180,12 +177,6 @@ def _teacher(folder: Path) -> dict[str, Any] | None:
     from wakesmith.steps import _model_card
 
     return _model_card.teacher(json.loads(path.read_text(encoding="utf-8")), TEACHER_FACTS)
-
-
-def _heard(stores: list[Path]) -> Iterator[Recording]:
-    """What a run holds, and the rounds that it learned from."""
-    paths = [store / RECORDINGS for store in stores]
-    return (one for path in paths if path.is_file() for one in Lines(path, Recording))
 
 
 def _versions() -> dict[str, str]:

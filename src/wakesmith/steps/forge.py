@@ -15,7 +15,7 @@ from wakesmith.data import classes
 from wakesmith.errors import ConfigError, WakesmithError
 from wakesmith.progress import say
 from wakesmith.run import CONFIG, Run, write_text
-from wakesmith.steps import _files, _recipe, _rounds, _targets, export, speak
+from wakesmith.steps import _files, _recipe, _rounds, _start, _targets, export, speak
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -49,6 +49,7 @@ def checked(recipe: Recipe) -> Recipe:
     """
     speak.check(recipe)
     _targets.check(recipe)
+    _start.check(recipe)
     return _files.seen(recipe)
 
 
@@ -109,6 +110,8 @@ def one(recipe: Recipe, folder: Path, step: str) -> Path:
     place = Run.open(folder)
     recipe = recipe.model_copy(update={"files": _before(folder).get("files") or {}})  # as the earlier steps saw them
     check_whole(recipe, place, _recipe.needs(recipe, step), step)
+    if step in ("prepare", "train"):
+        _start.check(recipe)
     recipe = _files.seen(recipe, (step,))
     if step in ("train", "export"):  # before the settings are written, and the bundle that is there makes room
         _targets.check(recipe)

@@ -26,7 +26,7 @@ from wakesmith.errors import AudioError, DataError
 from wakesmith.progress import say, track
 from wakesmith.rng import rng
 from wakesmith.run import write_json, write_text
-from wakesmith.steps import _leakage, _listed
+from wakesmith.steps import _leakage, _listed, _start
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -60,6 +60,8 @@ class Settings(config.Settings):
     """At most so many clips of one recording, drawn by chance."""
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Likeness of two waveforms, 0..1, from which recordings in different splits count as one."""
+    start: str | None = Field(default=None, min_length=1)
+    """The file of `train.start`, where its run had other splits: whom that student learned from is in train here."""
     n_generated: int = Field(default=150, ge=0)
     """Recordings of 10 s of coloured noise and hum, made when no source has noise: the student must hear what no voice is."""
 
@@ -106,7 +108,8 @@ def run(recipe: Recipe, folder: Path) -> Path:
     if quarantine:
         say(f"prepare: {len(quarantine)} files in quarantine, see {out / 'quarantine.jsonl'}")
     shares = {"train": 1 - settings.dev_share - settings.test_share, "dev": settings.dev_share, "test": settings.test_share}
-    assigned = Objects(out, splits.assign(found.recordings, shares, recipe.seed))
+    learned = Objects(out, _start.bound(Path(settings.start), found.recordings)) if settings.start else found.recordings
+    assigned = Objects(out, splits.assign(learned, shares, recipe.seed))
     found = dataclasses.replace(found, recordings=assigned)
     copies = _copies(found, settings.near_duplicate, out)
     stays = np.ones(len(assigned), bool)

@@ -50,7 +50,7 @@ def fit(
     """
     from safetensors.torch import save_file
 
-    from wakesmith.steps import _in_streams
+    from wakesmith.steps import _in_streams, _start
     from wakesmith.steps._material import Material
     from wakesmith.training import checkpoints, last_layer
 
@@ -58,6 +58,7 @@ def fit(
         return _tidied(out)
     out.mkdir(parents=True, exist_ok=True)
     material, arguments = Material(folder, rounds), _arguments(recipe, out)
+    _start.check_voices(recipe, material.recordings)
     with ranks.first_goes_first():
         frames = material.features(recipe, out)
     trainer = _trainer(recipe, arguments, material, frames, distil, start_from)
@@ -72,8 +73,10 @@ def fit(
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
         learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.average.mean}
+        told = {"model": _start.metadata(recipe, folder, rounds, card["n_classes"])}
         for name, state in learned.items():
-            save_file({key: value.contiguous().cpu() for key, value in state.items()}, out / f"{name}.safetensors.part")
+            weights = {key: value.contiguous().cpu() for key, value in state.items()}
+            save_file(weights, out / f"{name}.safetensors.part", told.get(name))
             (out / f"{name}.safetensors.part").replace(out / f"{name}.safetensors")
         write_json(out / "card.json", card)
         _tidied(out)
@@ -151,6 +154,8 @@ def _trainer(
 def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start_from: Path | None) -> Any:
     import torch
 
+    from wakesmith.steps import _start
+    from wakesmith.steps.export import load_weights
     from wakesmith.training.learner import Learner
     from wakesmith.training.perturb import Perturbation
 
@@ -169,7 +174,15 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     ]
     perturb = Perturbation(recipe.train.band_stretch, recipe.train.band_shift, recipe.train.band_gain)
     learner = Learner(student, losses, perturb)
-    return learner if start_from is None else _taken_up(learner, start_from)
+    if start_from is not None:
+        return _taken_up(learner, start_from)
+    if recipe.train.start is not None:
+        load_weights(
+            student,
+            Path(recipe.train.start).expanduser(),
+            "Name another file in train.start, " + _start.WITHOUT.format("train.start"),
+        )
+    return learner
 
 
 def looked_at(student: Any, loss: str) -> int:

@@ -1,0 +1,151 @@
+"""A training that begins with another run's student: a weights file says what it is and whom it learned from; nothing that judges
+this run may be among those."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from wakesmith import config
+from wakesmith.card import Source
+from wakesmith.data import sources
+from wakesmith.data.audio_store import RECORDINGS
+from wakesmith.data.records import Lines, Recording
+from wakesmith.data.splits import Group, group_of
+from wakesmith.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from wakesmith.steps._recipe import Recipe
+    from wakesmith.steps._rounds import Round
+
+KEY = "wakesmith"
+"""Where the metadata of a safetensors file holds it."""
+WITHOUT = "or do without: --set {}=null"
+READS = ("features", "student")
+"""Sections of the recipe that must be as they were."""
+
+
+class Origin(config.Settings):
+    """What a trained student says of itself, beside its weights."""
+
+    features: dict[str, Any]
+    student: dict[str, Any]
+    n_classes: Annotated[int, Field(ge=2)]
+    voices: list[Annotated[str, Field(min_length=16, max_length=16)]]
+    """Hashes of the sources and speakers in train, those of the students before it included."""
+    data: list[Source]
+    """What it learned from, as a bundle's card tells it."""
+
+
+def metadata(recipe: Recipe, folder: Path, rounds: Sequence[Round], n_classes: int) -> dict[str, str]:
+    """For the file of a student that was trained on the run in `folder` and its rounds."""
+    before = of(recipe)
+    voices = {_hash(group_of(one)) for one in _recordings(folder, rounds) if one.split == "train"}
+    told = Origin(
+        **recipe.model_dump(mode="json", include=set(READS)), n_classes=n_classes,
+        voices=sorted(voices.union(before.voices if before else ())), data=learned(folder, rounds, before),
+    )  # fmt: skip
+    return {KEY: told.model_dump_json()}
+
+
+def learned(folder: Path, rounds: Sequence[Round], before: Origin | None) -> list[Source]:
+    """What a student learned from by source, and besides what the one before it did."""
+    from wakesmith.steps import _model_card
+
+    data = _model_card.sources(_recordings(folder, rounds), sources.together(_stores(folder, rounds)))
+    own = {_facts(one) for one in data}
+    return sorted([*data, *(one for one in (before.data if before else ()) if _facts(one) not in own)], key=_facts)
+
+
+def _facts(source: Source) -> tuple[str, str, str]:
+    return source.name, source.licence, source.fingerprint
+
+
+def _recordings(folder: Path, rounds: Sequence[Round]) -> Iterator[Recording]:
+    paths = [store / RECORDINGS for store in _stores(folder, rounds)]
+    return (one for path in paths if path.is_file() for one in Lines(path, Recording))
+
+
+def _stores(folder: Path, rounds: Sequence[Round]) -> list[Path]:
+    return [one / "prepare" for one in (folder, *(one.folder for one in rounds))]
+
+
+def of(recipe: Recipe) -> Origin | None:
+    """What the student says of itself that the training begins with. Raises ConfigError for a file of another kind."""
+    return None if recipe.train.start is None else read(Path(recipe.train.start))
+
+
+def read(path: Path, key: str = "train.start") -> Origin:
+    """The metadata of a weights file. `key`: the setting that names it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path.expanduser(), framework="np") as file:
+            found = (file.metadata() or {}).get(KEY)
+        values = None if found is None else json.loads(found)
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{key}: {path}: not readable ({error}). Name RUN/train/model.safetensors of a run, {WITHOUT.format(key)}"
+        ) from error
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{key}: {path}: does not say whom it learned from, as students do that were trained since this version. Train it "
+            f"again, {WITHOUT.format(key)}"
+        )
+    made: Origin = config.parse(Origin, values, f"{key}: {path}")
+    return made
+
+
+def check(recipe: Recipe) -> None:
+    """Whether the files can be read and the student would fit. Raises ConfigError with every setting that differs."""
+    if recipe.data.start is not None:
+        read(Path(recipe.data.start), "data.start")
+    origin = of(recipe)
+    if origin is None:
+        return
+    own = recipe.model_dump(mode="json", include=set(READS))
+    asked = {section: getattr(origin, section) for section in READS}
+    wrong = [
+        f"{section}.{key} is {own[section].get(key)}, its {asked[section].get(key)}"
+        for section in READS
+        for key in sorted({*own[section], *asked[section]})
+        if own[section].get(key) != asked[section].get(key)
+    ]
+    if wrong:
+        raise ConfigError(
+            f"train.start: {recipe.train.start}: a student of other settings: {'; '.join(wrong)}. Set them as it has them, "
+            f"{WITHOUT.format('train.start')}"
+        )
+
+
+def check_voices(recipe: Recipe, recordings: Mapping[str, Recording]) -> None:
+    """Raises DataError when the student has heard a speaker in training who judges this run."""
+    origin = of(recipe)
+    if origin is None:
+        return
+    heard = frozenset(origin.voices)
+    judges = {group: one for one in recordings.values() if one.split != "train" and _hash(group := group_of(one)) in heard}
+    if judges:
+        group, one = next(iter(judges.items()))
+        path, without = recipe.train.start, WITHOUT.format("train.start")
+        raise DataError(
+            f"train.start: {path}: its student learned from {len(judges)} speakers who judge this run, as {'/'.join(group)} "
+            f"({one.split}). Take them into train: --set data.start={path}, {without}"
+        )
+
+
+def bound(path: Path, recordings: Iterable[Recording]) -> Iterator[Recording]:
+    """Recordings without a split whose speakers a student learned from get train; the others stay as they are."""
+    heard = frozenset(read(path, "data.start").voices)
+    for one in recordings:
+        yield one if one.split or _hash(group_of(one)) not in heard else dataclasses.replace(one, split="train")
+
+
+def _hash(group: Group) -> str:
+    return hashlib.blake2b(json.dumps(group).encode(), digest_size=8).hexdigest()
