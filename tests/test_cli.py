@@ -193,6 +193,7 @@ def test_a_plan_in_a_language_that_no_voice_knows_writes_nothing(capsys, tmp_pat
         (["--kokoro", "nofolder"], "voices.path: nofolder is no folder"),
         (["--set", "language=de"], "brings words for en, es, not for 'de'"),
         (["--set", "features=micro", "--set", "export.targets=[onnx, esphome]"], "Take a smaller student (student.width"),
+        (["--start", "norun"], "data.start: norun/train/model.safetensors: not readable"),
         (["--noise", __file__], "is a file, not a folder. Check the path: a folder of recordings, or a .csv or .jsonl manifest"),
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from tests import tiny_run
 from wakesmith import bundle
 from wakesmith.data.records import Lines, Recording
 from wakesmith.errors import ConfigError, DataError
-from wakesmith.steps import _start, forge
+from wakesmith.steps import _options, _start, forge
 from wakesmith.steps._recipe import Recipe
 
 
@@ -120,6 +120,14 @@ def test_the_card_tells_what_the_student_before_it_learned_from(run, recipe, wei
     assert [one.name for one in card.data] == sorted(one.name for one in [*told.data, first])
     assert "CC BY 4.0" in card.data_licences
     assert set(_start.read(run / "train" / "model.safetensors").voices) == set(told.voices)
+
+
+def test_the_option_names_the_student_of_a_run(weights):
+    """Its speakers judge no run that it begins: they are taken into train."""
+    made = _options.recipe_from("swoop", "quick", None, None, None, ["student={name: ds_cnn, width: 8}"], str(weights.parents[1]))
+
+    assert made.train.start == made.data.start == str(weights)
+    _start.check(made)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from wakesmith.cli._app import (
     Rooms,
     RunFolder,
     Set,
+    Start,
     Teacher,
     TestRecordings,
     Words,
@@ -39,7 +40,7 @@ def _phrase_command(act: Callable[[Any, Path, bool], None]) -> None:
     def command(
         phrase: Words, out: Out = None, preset: Preset = "quick", config: Config = None, teacher: Teacher = None,
         kokoro: Kokoro = None, recordings: Own = None, negatives: Negatives = None, noise: Noise = None, rooms: Rooms = None,
-        test_recordings: TestRecordings = None, set_: Set = None, json: Json = False,
+        test_recordings: TestRecordings = None, start: Start = None, set_: Set = None, json: Json = False,
     ) -> None:  # fmt: skip
         said = " ".join(phrase)
         folders = {
@@ -47,7 +48,8 @@ def _phrase_command(act: Callable[[Any, Path, bool], None]) -> None:
         }  # fmt: skip
         from wakesmith.steps import _options
 
-        act(_options.recipe_from(said, preset, config, teacher, kokoro, set_, **folders), out or default_out(said), json)
+        recipe = _options.recipe_from(said, preset, config, teacher, kokoro, set_, start, **folders)
+        act(recipe, out or default_out(said), json)
 
     command.__doc__ = act.__doc__
     app.command(act.__name__)(command)

@@ -16,7 +16,7 @@ KOKORO_SHARE = {"wake": 0.8, "near_miss": 0.3, "speech": 0.04}
 
 def recipe_from(
     phrase: str, preset: str, config: Path | None, teacher: str | None, kokoro: str | None, set_: list[str] | None,
-    **folders: list[str] | None,
+    start: str | None = None, **folders: list[str] | None,
 ) -> Any:  # fmt: skip
     """The options of `forge` and `plan` as a recipe; folders by what they hold."""
     own = read_yaml(config) if config else {}
@@ -27,6 +27,9 @@ def recipe_from(
     sources = [SOURCES[kind](path, phrases) for kind, paths in folders.items() for path in paths or []]
     if sources:
         own = merge(own, {"data": {"sources": [*(own.get("data") or {}).get("sources", []), *sources]}})
+    if start:
+        file = str(Path(start) / "train" / "model.safetensors")
+        own = merge(own, {"data": {"start": file}, "train": {"start": file}})
     for text in set_ or []:
         own = merge(own, assignment(text))
     return _recipe.load(with_natural_voices(own, preset, kokoro) if kokoro else own, preset=preset)

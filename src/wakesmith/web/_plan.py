@@ -26,7 +26,7 @@ def recipe_text(
     given = {"recordings": recordings, "negatives": negatives, "noise": noise, "rooms": rooms, "test_recordings": test_recordings}
     folders: dict[str, list[str] | None] = {kind: _lines(paths) for kind, paths in given.items()}
     named = f"{teacher}:{teacher_folder.strip()}" if teacher and teacher_folder.strip() else teacher or None
-    recipe = recipe_from(phrase.strip(), preset, None, named, natural.strip() or None, None, **folders)
+    recipe = recipe_from(phrase.strip(), preset, None, named, natural.strip() or None, None, None, **folders)
     return config.to_yaml(recipe)
 
 
