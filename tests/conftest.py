@@ -26,7 +26,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "train" / "card.json", {"n_classes": 4, "n_frames": 150})
     made = export.run(
         SimpleNamespace(
-            phrases=["hey nova"], language="en", seed=7, features=features, student=student, train=SimpleNamespace(distil=True, start=None),
+            phrases=["hey nova"], language="en", seed=7, features=features, student=student,
+            train=SimpleNamespace(distil=True, start=None),
             export=export.Settings(),
         ),
         folder,

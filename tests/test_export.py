@@ -31,7 +31,8 @@ def recipe(name: str) -> SimpleNamespace:
     features = config.part("features", _suits.front_ends(name)[0])
     student = config.part("students", name, **options)
     return SimpleNamespace(
-        phrases=["hey nova"], language="en", seed=7, features=features, student=student, train=SimpleNamespace(distil=True, start=None),
+        phrases=["hey nova"], language="en", seed=7, features=features, student=student,
+        train=SimpleNamespace(distil=True, start=None),
         export=export.Settings(),
     )  # fmt: skip
 
