@@ -81,6 +81,11 @@ def test_a_speaker_whom_it_learned_from_does_not_judge(run, recipe, weights, tmp
     with pytest.raises(DataError, match=rf"1 speakers who judge this run, as .*{judge.speaker or judge.id}.* --set data.start="):
         forge.one(recipe(start=str(start)), run, "train")
 
+    plain = recipe(start=str(start))
+    asked = plain.model_copy(update={"data": plain.data.model_copy(update={"start": str(start)})})
+    with pytest.raises(DataError, match="Their source fixes their split: leave them out there, or do without"):
+        _start.check_voices(asked, {judge.id: judge})
+
 
 def test_data_start_takes_its_speakers_into_train(tmp_path):
     """Without it other seeds share the same speakers out otherwise."""
@@ -99,7 +104,7 @@ def test_data_start_takes_its_speakers_into_train(tmp_path):
             forge.one(asked, run, step)
         splits[seed, bool(start)] = split_of(run)
         if seed == 3:
-            save_file({"a": np.zeros(1)}, tmp_path / "start.safetensors", _start.metadata(asked, run, [], 4))
+            save_file({"a": np.zeros(1)}, tmp_path / "start.safetensors", _start.metadata(asked, run, []))
 
     learned = {name for name, split in splits[3, False].items() if split == "train"}
     assert any(splits[4, False][name] != "train" for name in learned)

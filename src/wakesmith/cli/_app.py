@@ -75,9 +75,7 @@ Kokoro = Annotated[
     typer.Option(help="Natural voices beside the preset's: a folder of Kokoro-82M, or its repository on the hub, OWNER/NAME."),
 ]
 
-Start = Annotated[
-    str | None, typer.Option(help="Another run, whose student is the first one here: of the same preset, and better for it.")
-]
+Start = Annotated[str | None, typer.Option(help="Another run of the same preset: the training begins with its student.")]
 
 
 def default_out(phrase: str) -> Path:

@@ -36,19 +36,18 @@ class Origin(config.Settings):
 
     features: dict[str, Any]
     student: dict[str, Any]
-    n_classes: Annotated[int, Field(ge=2)]
     voices: list[Annotated[str, Field(min_length=16, max_length=16)]]
     """Hashes of the sources and speakers in train, those of the students before it included."""
     data: list[Source]
     """What it learned from, as a bundle's card tells it."""
 
 
-def metadata(recipe: Recipe, folder: Path, rounds: Sequence[Round], n_classes: int) -> dict[str, str]:
+def metadata(recipe: Recipe, folder: Path, rounds: Sequence[Round]) -> dict[str, str]:
     """For the file of a student that was trained on the run in `folder` and its rounds."""
     before = of(recipe)
     voices = {_hash(group_of(one)) for one in _recordings(folder, rounds) if one.split == "train"}
     told = Origin(
-        **recipe.model_dump(mode="json", include=set(READS)), n_classes=n_classes,
+        **recipe.model_dump(mode="json", include=set(READS)),
         voices=sorted(voices.union(before.voices if before else ())), data=learned(folder, rounds, before),
     )  # fmt: skip
     return {KEY: told.model_dump_json()}
@@ -134,9 +133,11 @@ def check_voices(recipe: Recipe, recordings: Mapping[str, Recording]) -> None:
     if judges:
         group, one = next(iter(judges.items()))
         path, without = recipe.train.start, WITHOUT.format("train.start")
+        fixed = "Their source fixes their split: leave them out there"
+        way_out = fixed if recipe.data.start == path else f"Take them into train: --set data.start={path}"
         raise DataError(
             f"train.start: {path}: its student learned from {len(judges)} speakers who judge this run, as {'/'.join(group)} "
-            f"({one.split}). Take them into train: --set data.start={path}, {without}"
+            f"({one.split}). {way_out}, {without}"
         )
 
 

@@ -73,7 +73,7 @@ def fit(
     card = _card(trainer, frames, distil, len(recipe.phrases))
     if trainer.is_world_process_zero():
         learned = {"losses": trainer.learner.losses.state_dict(), "model": trainer.average.mean}
-        told = {"model": _start.metadata(recipe, folder, rounds, card["n_classes"])}
+        told = {"model": _start.metadata(recipe, folder, rounds)}
         for name, state in learned.items():
             weights = {key: value.contiguous().cpu() for key, value in state.items()}
             save_file(weights, out / f"{name}.safetensors.part", told.get(name))
