@@ -181,7 +181,7 @@ def test_only_a_file_for_browsers_is_said_to_run_there():
     [
         ("CC0-1.0", "yes"), ("CC BY 4.0", "yes"), ("cc_by_sa_3.0", "yes"), ("Apache-2.0", "yes"), ("MIT", "yes"), ("own", "yes"),
         ("Kokoro-82M (Apache-2.0)", "yes"), ("hibari-tts (Apache-2.0)", "yes"), ("GPL-3.0-or-later", "yes"), ("GPL-2+", "yes"),
-        ("LicenseRef-Public-Domain", "yes"),
+        ("LicenseRef-Public-Domain", "yes"), ("LicenseRef-speechocean762-free", "yes"),
         ("none needed", "yes"),
         ("made with espeak-ng (the program is GPL-3.0-or-later, its output is free)", "yes"), ("MIT + Apache-2.0", "yes"),
         ("CC-BY-NC-4.0", "no"), ("CC BY-NC-SA 4.0", "no"), ("non-commercial use only", "no"), ("MIT + CC-BY-NC-4.0", "no"),

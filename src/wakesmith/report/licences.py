@@ -15,6 +15,7 @@ SHARE_ALIKE = "what is derived from it keeps its licence; whether a model is der
 TABLE: list[tuple[str, Answer, str]] = [
     (r"cc0(-1\.0)?|(licenseref-)?public-domain|pddl(-1\.0)?|unlicense|0bsd", "yes", "it has no conditions"),
     (r"none-needed", "yes", "it was generated"),
+    (r"(licenseref-)?speechocean762(-free)?", "yes", "its makers allow every purpose"),
     (r"cc-by(-\d\.\d)?|odc-by(-1\.0)?", "yes", NAME_OWNERS),
     (r"cc-by-sa(-\d\.\d)?|odbl(-1\.0)?", "yes", f"{NAME_OWNERS}; {SHARE_ALIKE}"),
     (r"cc-by-nc(-sa|-nd)?(-\d\.\d)?", "no", "it is for non-commercial use alone"),
