@@ -6,7 +6,8 @@
 DATA holds manifests (path, label, speaker, split, licence): wake/ (recordings of several wake phrases), words/, negative/ and
 noise/ (with splits by speaker) and rir/ (room responses). All of wake/ is test: the phrase as positives, the other phrases as
 negatives by the same kind of speakers. With --all-test no recording of DATA is learned from, or chooses a threshold: the
-run is that of a person who has none. The report's table is printed at the end.
+run is that of a person who has none (the student that it begins with learned other speech from DATA's train splits). The
+report's table is printed at the end.
 """
 
 from __future__ import annotations

@@ -92,6 +92,14 @@ def test_a_given_split_stays_and_binds_the_rest_of_its_group():
     assert [one.split for one in assigned[:2]] == ["test", "test"]
 
 
+def test_what_is_left_of_a_source_makes_up_for_what_was_given():
+    rows = [recording(i, f"s{i % 100}", split="train" if i % 100 < 60 else "") for i in range(1000)]
+
+    held = [one.split for one in assigned_to(rows, SHARES, 1)]
+
+    assert {split: held.count(split) / len(held) for split in SHARES} == pytest.approx(SHARES, abs=0.02)
+
+
 def test_a_group_given_to_two_splits_is_a_leak():
     rows = [recording(0, "a", split="test"), recording(1, "a", split="train"), recording(2, "b", split="dev")]
 

@@ -13,7 +13,7 @@ from tests import tiny_run
 from wakesmith import bundle
 from wakesmith.data.records import Lines, Recording
 from wakesmith.errors import ConfigError, DataError
-from wakesmith.steps import _options, _start, forge
+from wakesmith.steps import _options, _recipe, _start, compare, forge, teach, train
 from wakesmith.steps._recipe import Recipe
 
 
@@ -133,6 +133,104 @@ def test_the_option_names_the_student_of_a_run(weights):
 
     assert made.train.start == made.data.start == str(weights)
     _start.check(made)
+
+
+@pytest.fixture
+def ships(weights, tmp_path, monkeypatch) -> Path:
+    """The tiny run's student as one that comes with Wakesmith."""
+    monkeypatch.setattr(_start, "FOLDER", tmp_path / "ships")
+    _start.FOLDER.mkdir()
+    _start.ship(weights, _start.FOLDER / "tiny.safetensors")
+    return _start.FOLDER / "tiny.safetensors"
+
+
+def test_a_student_that_ships_gives_all_but_its_last_layer(run, recipe, weights, ships):
+    forge.one(recipe(start="shipped", steps=1, learning_rate=1e-12, ema_decay=0.0), run, "train")
+    made, first = load_file(run / "train" / "model.safetensors"), load_file(weights)
+
+    moved = {name: float(np.abs(made[name] - first[name]).max()) for name in first if "running" not in name}
+    assert max(value for name, value in moved.items() if not name.startswith("head.")) < 1e-3
+    assert moved["head.weight"] > 1e-2
+    assert set(load_file(ships)) == {name for name in first if not name.startswith("head.")}
+
+
+def test_where_none_of_its_settings_ships_the_weights_are_by_chance(run, recipe, ships, forged, capsys):
+    none = recipe(start="shipped").model_copy(update={"student": tiny_run.recipe(forged.parent, student={"width": 16}).student})
+    assert _start.file_of(recipe(start="shipped")) == ships
+    assert _start.file_of(none) is None
+
+    ships.unlink()
+    trained = {}
+    for start in ("shipped", None):
+        forge.one(recipe(start=start, steps=1), run, "train")
+        trained[start] = (run / "train" / "model.safetensors").read_bytes()
+    assert trained["shipped"] == trained[None]
+    assert capsys.readouterr().err.count("no first student of these settings ships: first weights by chance") == 1
+
+
+def test_another_shipped_student_is_another_training_and_other_splits(recipe, ships, forged):
+    asked = recipe(start="shipped")
+    asked = asked.model_copy(update={"data": asked.data.model_copy(update={"start": "shipped"})})
+    first = forge.checked(asked).files
+    save_file({name: np.asarray(value + 1, value.dtype) for name, value in load_file(ships).items()}, ships, _metadata(ships))
+    then = forge.checked(asked).files
+
+    assert first["train"] != then["train"]
+    assert first["prepare"] != then["prepare"]
+    assert first["prepare"] != forge.checked(recipe()).files["prepare"]
+
+
+def test_whom_a_shipped_student_learned_from_is_in_train(ships):
+    told = _start.read(ships)
+    voices = [Recording(f"{n}", f"{n}.flac", "", "wake", f"v{n}", "espeak", "GPL", 16_000) for n in range(4)]
+    told.voices.append(_start._hash(_start.group_of(voices[2])))
+    save_file(load_file(ships), ships, {_start.KEY: told.model_dump_json()})
+
+    assert [one.split for one in _start.bound("shipped", voices)] == ["", "", "train", ""]
+
+
+def test_students_that_are_compared_begin_by_chance_unless_they_say_so(recipe, ships):
+    values = recipe(start="shipped").model_dump(mode="json")
+    begun = {"train": {"start": "shipped"}}
+
+    assert compare._of_arm(values, compare.Arm("taught", {})).train.start is None
+    assert compare._of_arm(values, compare.Arm("begun", begun)).train.start == "shipped"
+
+
+def test_the_student_beside_which_a_teacher_is_judged_begins_by_chance(run, recipe, ships):
+    """One that ships was taught by a teacher."""
+    figures = [teach.plain_student(recipe(start=start, steps=3), run) for start in ("shipped", None)]
+
+    assert figures[0] == figures[1]
+    assert len(list((run / teach.PLAIN).iterdir())) == 1
+
+
+def test_quick_begins_with_the_student_that_ships_for_it():
+    """Its settings are part of the file: another width in the preset asks for another file."""
+    recipe = _recipe.load({"phrase": "hey nova"}, preset="quick")
+
+    assert recipe.train.start == recipe.data.start == "shipped"
+    assert _start.file_of(recipe) == _start.FOLDER / "quick.safetensors"
+    learner = train._learner(recipe, np.empty((1, 1, 148, 40), np.float32), 8, False, None)
+    assert learner.student.head.out_features == 4
+
+
+def test_what_it_learned_from_stands_in_the_documents():
+    documents = (Path(__file__).parents[1] / "docs" / "licences.md").read_text()
+    for path in _start.shipped():
+        for one in _start.read(path).data:
+            assert one.name in documents, f"{path.name}: {one.name} ({one.licence})"
+
+
+def test_a_training_that_begins_with_another_takes_its_own_steps_and_rate(run, recipe, weights):
+    asked = recipe(start=str(weights), steps=7, start_steps=3, start_rate=0.25, learning_rate=1e-3)
+    forge.one(asked, run, "train")
+    metrics = [json.loads(line) for line in (run / "train" / "metrics.jsonl").read_text().splitlines()]
+    by_chance = recipe(steps=7, start_steps=3, start_rate=0.25, learning_rate=1e-3)
+
+    assert max(one["step"] for one in metrics) == 3
+    assert _start.settings(asked).learning_rate == 0.25 * 1e-3
+    assert (_start.settings(by_chance).steps, _start.settings(by_chance).learning_rate) == (7, 1e-3)
 
 
 @pytest.mark.parametrize(

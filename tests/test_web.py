@@ -116,7 +116,10 @@ def test_a_run_of_another_phrase_is_not_overwritten(tmp_path: Path):
 def test_the_whole_recipe_lies_in_the_run_folder(tmp_path: Path):
     asked = _plan.read(recipe())
 
-    assert _recipe.load(config.read_yaml(_plan.planned(tmp_path, "nova", asked) / "config.yaml")) == asked
+    made = _recipe.load(config.read_yaml(_plan.planned(tmp_path, "nova", asked) / "config.yaml"))
+
+    assert made.model_copy(update={"files": {}}) == asked
+    assert set(made.files) == {"prepare", "train"}  # of the student that it begins with
 
 
 def test_good_takes_are_kept_and_bad_ones_are_told(tmp_path: Path):
@@ -293,7 +296,7 @@ def test_the_documents_and_the_estimate_name_the_same_minutes():
 
     for preset, found in told.items():
         estimate = sum(_cost.minutes(_recipe.load({"phrase": "hey nova"}, preset=preset)).values())
-        assert [int(one[1]) for one in found if one] == [pytest.approx(estimate, rel=0.1)] * 2
+        assert [int(one[1]) for one in found if one] == [pytest.approx(estimate, rel=0.1, abs=0.6)] * 2
 
 
 TOKEN = "abcdefghijkl"

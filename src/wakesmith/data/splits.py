@@ -45,8 +45,10 @@ def assign(recordings: Collection[Recording], fractions: Mapping[str, float], se
     sources, groups, sizes = own["source"][first], own["group"][first], np.diff(first, append=len(own))
     labels, decided = (np.minimum.reduceat(values[order], first) for values in (members["label"], given))
     for label in np.unique(labels):
-        are_open = np.flatnonzero((decided == NOT_GIVEN) & (labels == label))
-        decided[are_open] = _share_out(sources[are_open], groups[are_open], sizes[are_open], fractions)
+        own_label = labels == label
+        are_open = own_label & (decided == NOT_GIVEN)
+        shared = np.flatnonzero(own_label & np.isin(sources, sources[are_open]))
+        decided[shared] = _share_out(sources[shared], groups[shared], sizes[shared], decided[shared], fractions)
     of_each = np.empty(len(order), np.uint8)
     of_each[order] = np.repeat(decided, sizes)
     for recording, split in zip(recordings, of_each, strict=True):
@@ -68,36 +70,39 @@ def _members(recordings: Collection[Recording], seed: int) -> npt.NDArray[np.voi
 
 
 def _share_out(
-    sources: npt.NDArray[np.integer], groups: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], fractions: Mapping[str, float]
-) -> npt.NDArray[np.uint8]:
-    """Groups (G,), by their hashes, with their sizes -> numbers of splits (G,), source by source.
+    sources: npt.NDArray[np.integer], groups: npt.NDArray[np.uint64], sizes: npt.NDArray[np.int64], given: npt.NDArray[np.uint8],
+    fractions: Mapping[str, float],
+) -> npt.NDArray[np.uint8]:  # fmt: skip
+    """Groups (G,), by their hashes, with their sizes and given splits -> numbers of splits (G,), source by source.
 
-    Sources of few groups are dealt together and each group counts once there: a voice that says a thousand sentences would else
-    take the whole of train, and leave what comes after it to dev and test.
+    What is given counts as held, so that the rest makes up for it. Sources of few groups are dealt together and each group
+    counts once there: a voice that says a thousand sentences would else take the whole of train, and leave what comes after it
+    to dev and test.
     """
     decided = np.empty(len(groups), np.uint8)
     found, n_groups = np.unique(sources, return_counts=True)
     few = np.isin(sources, found[n_groups < FEW_GROUPS])
-    decided[few] = _dealt(np.ones_like(sizes[few]), fractions)
+    decided[few] = _dealt(np.ones_like(sizes[few]), given[few], fractions)
     for source in found[n_groups >= FEW_GROUPS]:
         own = sources == source
-        decided[own] = _dealt(sizes[own], fractions)
+        decided[own] = _dealt(sizes[own], given[own], fractions)
     for split in ("dev", "test"):  # few groups: dev first, then test, gets the smallest of train
         if fractions[split] > 0 and SPLITS.index(split) not in decided:
-            spare = np.flatnonzero(decided == SPLITS.index("train"))
+            spare = np.flatnonzero((decided == SPLITS.index("train")) & (given == NOT_GIVEN))
             if len(spare) > 1:
                 decided[min(spare, key=lambda number: (sizes[number], groups[number]))] = SPLITS.index(split)
     return decided
 
 
-def _dealt(sizes: npt.NDArray[np.int64], fractions: Mapping[str, float]) -> list[int]:
-    """Each group in turn goes where most is wanting. -> numbers of splits"""
-    held, decided, total = dict.fromkeys(SPLITS, 0), [], 0
-    for size in sizes.tolist():
-        total += size
+def _dealt(sizes: npt.NDArray[np.int64], given: npt.NDArray[np.uint8], fractions: Mapping[str, float]) -> npt.NDArray[np.uint8]:
+    """Each group without a split in turn goes where most is wanting. -> numbers of splits"""
+    held = {split: int(sizes[given == number].sum()) for number, split in enumerate(SPLITS)}
+    decided, total = given.copy(), sum(held.values())
+    for number in np.flatnonzero(given == NOT_GIVEN):
+        total += int(sizes[number])
         split = max(SPLITS, key=lambda split: fractions[split] * total - held[split])
-        decided.append(SPLITS.index(split))
-        held[split] += size
+        decided[number] = SPLITS.index(split)
+        held[split] += int(sizes[number])
     return decided
 
 
@@ -149,12 +154,12 @@ def count(recordings: Iterable[Recording]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def check_needed(counts: Mapping[str, Mapping[str, int]]) -> None:
-    """A run needs the phrase and other speech to learn from and to choose by. Raises DataError with the way out."""
+def check_needed(counts: Mapping[str, Mapping[str, int]], others: str = "") -> None:
+    """A run needs the phrase and other speech to learn from and to choose by. Raises DataError with the way out, and `others`."""
     missing = [(label, split) for label, split in NEEDED if not counts[split][label]]
     if missing:
         told = ", ".join(f"no {label} in {split}" for label, split in missing)
         raise DataError(
             f"data: {told}. Add a source of {' and '.join(dict.fromkeys(label for label, _ in missing))} "
-            "with at least 2 speakers (or files) and no fixed split, or let `speak` make some with 2 voices or more."
+            f"with at least 2 speakers (or files) and no fixed split, or let `speak` make some with 2 voices or more.{others}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wakesmith.steps import _recipe
+from wakesmith.steps import _recipe, _start
 from wakesmith.steps.speak import taking_part
 from wakesmith.voices._base import Shares
 
@@ -32,7 +32,7 @@ def minutes(recipe: Recipe) -> dict[str, float]:
     heard = min(recipe.teach.max_encodings, learned * recipe.teach.views) + for_dev
     work_s = {
         "speak": _spoken_s(recipe), "views": n_views * VIEW_S, "teach": heard * HEARD_S + _tuned_s(recipe),
-        "label": n_views * ANSWER_S, "train": recipe.train.steps * _step_s(recipe) * recipe.train.batch / 64,
+        "label": n_views * ANSWER_S, "train": _start.settings(recipe).steps * _step_s(recipe) * recipe.train.batch / 64,
     }  # fmt: skip
     work_s["train"] += recipe.train.last_layer_steps * LAST_LAYER_S + recipe.train.last_layer_said * SAID_S
     if recipe.train.last_layer_nearest:

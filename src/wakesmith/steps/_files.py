@@ -12,12 +12,12 @@ from typing import Any
 
 from wakesmith.config import Settings
 from wakesmith.errors import TeacherError
-from wakesmith.steps import _listed
+from wakesmith.steps import _listed, _start
 from wakesmith.steps._recipe import Recipe
 
 READERS = {"speak": "speak", "prepare": "data", "teach": "teacher", "train": "train"}
 """Step that reads files from outside of the run folder -> section of the recipe that names them."""
-NAMES = ("path", "checkpoint", "words", "sentences", "start")
+NAMES = ("path", "checkpoint", "words", "sentences")
 """Settings that name a file or a folder."""
 EDGE_BYTES = 4096
 """Read at both ends of a recording: a corpus may be too large to be read whole whenever a command starts."""
@@ -49,11 +49,13 @@ def _digest(recipe: Recipe, step: str) -> str:
 
     if step == "prepare":
         _listed.check_once(listed)
-        for name, path in _below(Path(recipe.data.start).expanduser()) if recipe.data.start else ():
-            add(["start", name], _whole(path))
+        for start in _start.files_of(recipe.data.start):
+            for name, path in _below(start):
+                add(["start", name], _whole(path))
     else:
         settings: Settings = getattr(recipe, READERS[step])
-        for named in _named(settings.model_dump(mode="json")):
+        starts = _start.files_of(recipe.train.start, recipe) if step == "train" else []
+        for named in (*_named(settings.model_dump(mode="json")), *starts):
             if step == "teach" and not named.exists():
                 raise TeacherError(f"teacher: {named}: no such file or folder. Name one that is there: --teacher NAME:FOLDER")
             for name, path in _below(named):

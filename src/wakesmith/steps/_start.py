@@ -23,10 +23,17 @@ from wakesmith.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
     from wakesmith.steps._rounds import Round
+    from wakesmith.steps._train_settings import Settings as Train
 
+SHIPPED = "shipped"
+"""In place of a file: the student of these settings that comes with Wakesmith (by benchmarks/first_student.py), if one does."""
+FOLDER = Path(__file__).parent.parent / "first_students"
+HEAD = "head."
+"""The last layer, which a student that ships leaves out: it was of another phrase."""
 KEY = "wakesmith"
 """Where the metadata of a safetensors file holds it."""
 WITHOUT = "or do without: --set {}=null"
+NEITHER = "--set data.start=null --set train.start=null"
 READS = ("features", "student")
 """Sections of the recipe that must be as they were."""
 
@@ -75,9 +82,53 @@ def _stores(folder: Path, rounds: Sequence[Round]) -> list[Path]:
     return [one / "prepare" for one in (folder, *(one.folder for one in rounds))]
 
 
+def shipped() -> list[Path]:
+    """The students that come with Wakesmith."""
+    return sorted(FOLDER.glob("*.safetensors"))
+
+
+def files_of(start: str | None, recipe: Recipe | None = None) -> list[Path]:
+    """What `data.start` names; with a recipe, what `train.start` does: of the shipped ones that of its settings alone."""
+    if start != SHIPPED:
+        return [Path(start).expanduser()] if start else []
+    return [path for path in shipped() if recipe is None or not _unlike(recipe, read(path))]
+
+
+def file_of(recipe: Recipe) -> Path | None:
+    """The weights that the training begins with; none: by chance."""
+    return next(iter(files_of(recipe.train.start, recipe)), None)
+
+
 def of(recipe: Recipe) -> Origin | None:
     """What the student says of itself that the training begins with. Raises ConfigError for a file of another kind."""
-    return None if recipe.train.start is None else read(Path(recipe.train.start))
+    path = file_of(recipe)
+    return None if path is None else read(path)
+
+
+def settings(recipe: Recipe) -> Train:
+    """Of the training: with fewer steps and a lower rate where it begins with a student that has learned before."""
+    train = recipe.train
+    if file_of(recipe) is None:
+        return train
+    rate = train.learning_rate * train.start_rate
+    return train.model_copy(update={"steps": train.start_steps or train.steps, "learning_rate": rate})
+
+
+def begin(student: Any, path: Path) -> None:
+    """Give a student its first weights. Raises BundleError for those of another student."""
+    from wakesmith.steps.export import load_weights
+
+    own = {name: value for name, value in student.state_dict().items() if name.startswith(HEAD)} if path in shipped() else {}
+    load_weights(student, path, "Name another file in train.start, " + WITHOUT.format("train.start"), own)
+
+
+def ship(trained: Path, out: Path) -> None:
+    """Write a trained student as one that ships: in half precision, without its last layer."""
+    from safetensors.torch import load_file, save_file
+
+    weights = {name: value for name, value in load_file(trained).items() if not name.startswith(HEAD)}
+    save_file({name: value.half() if value.ndim > 1 else value for name, value in weights.items()}, out,
+              {KEY: read(trained).model_dump_json()})  # fmt: skip
 
 
 def read(path: Path, key: str = "train.start") -> Origin:
@@ -103,24 +154,27 @@ def read(path: Path, key: str = "train.start") -> Origin:
 
 def check(recipe: Recipe) -> None:
     """Whether the files can be read and the student would fit. Raises ConfigError with every setting that differs."""
-    if recipe.data.start is not None:
-        read(Path(recipe.data.start), "data.start")
+    for path in files_of(recipe.data.start):
+        read(path, "data.start")
     origin = of(recipe)
-    if origin is None:
-        return
-    own = recipe.model_dump(mode="json", include=set(READS))
-    asked = {section: getattr(origin, section) for section in READS}
-    wrong = [
-        f"{section}.{key} is {own[section].get(key)}, its {asked[section].get(key)}"
-        for section in READS
-        for key in sorted({*own[section], *asked[section]})
-        if own[section].get(key) != asked[section].get(key)
-    ]
+    wrong = _unlike(recipe, origin) if origin else []
     if wrong:
         raise ConfigError(
             f"train.start: {recipe.train.start}: a student of other settings: {'; '.join(wrong)}. Set them as it has them, "
             f"{WITHOUT.format('train.start')}"
         )
+
+
+def _unlike(recipe: Recipe, origin: Origin) -> list[str]:
+    """Every setting in which the student of a recipe is another one."""
+    own = recipe.model_dump(mode="json", include=set(READS))
+    asked = {section: getattr(origin, section) for section in READS}
+    return [
+        f"{section}.{key} is {own[section].get(key)}, its {asked[section].get(key)}"
+        for section in READS
+        for key in sorted({*own[section], *asked[section]})
+        if own[section].get(key) != asked[section].get(key)
+    ]
 
 
 def check_voices(recipe: Recipe, recordings: Mapping[str, Recording]) -> None:
@@ -141,9 +195,9 @@ def check_voices(recipe: Recipe, recordings: Mapping[str, Recording]) -> None:
         )
 
 
-def bound(path: Path, recordings: Iterable[Recording]) -> Iterator[Recording]:
-    """Recordings without a split whose speakers a student learned from get train; the others stay as they are."""
-    heard = frozenset(read(path, "data.start").voices)
+def bound(start: str, recordings: Iterable[Recording]) -> Iterator[Recording]:
+    """Recordings without a split whose speakers a student of `data.start` learned from get train; the others stay."""
+    heard = frozenset(voice for path in files_of(start) for voice in read(path, "data.start").voices)
     for one in recordings:
         yield one if one.split or _hash(group_of(one)) not in heard else dataclasses.replace(one, split="train")
 

@@ -25,8 +25,12 @@ class Settings(config.Settings):
     """Of initial weights and order; none: the run's. Views and answers stay as they are."""
     start: str | None = Field(default=None, min_length=1)
     """RUN/train/model.safetensors of another run, whose student is the first one here: of the same `features` and `student`.
-    None of its speakers may judge this run: those of its seed and sources do not, and `data.start` sees to the others. null:
-    weights drawn by chance."""
+    None of its speakers may judge this run: those of its seed and sources do not, and `data.start` sees to the others. `shipped`:
+    the one of these settings that comes with Wakesmith, and by chance where none does. null: weights drawn by chance."""
+    start_steps: int | None = Field(default=None, ge=1)
+    """In place of `steps`, where the training begins with another run's student, or one that ships. null: `steps`."""
+    start_rate: float = Field(default=1.0, gt=0, le=1)
+    """Share of `learning_rate` there: a high one unlearns what that student knows."""
     steps: int = Field(default=1500, ge=1)
     """Of the optimiser."""
     batch: int = Field(default=64, ge=2)

@@ -139,7 +139,7 @@ def _of_arm(values: Mapping[str, Any], arm: Arm, taught: Recipe | None = None) -
     own = [step for step, section in _files.READERS.items() if section in arm.over]
 
     def made(**kept: Any) -> Recipe:
-        kept["train"] = {"keep_features": True}
+        kept["train"] = {"keep_features": True, "start": None}  # what one of these learned from a teacher, none may begin with
         return _files.seen(_recipe.load(merge(merge(dict(values), kept), dict(arm.over))), own)
 
     if taught:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -132,13 +133,15 @@ def check_one_phrase(phrases: list[str]) -> None:
         )
 
 
-def load_weights(student: Any, path: Path, way_out: str = "Train again: wakesmith train.") -> None:
-    """Strict: every missing, unexpected or mis-shaped weight is named. Raises BundleError."""
+def load_weights(
+    student: Any, path: Path, way_out: str = "Train again: wakesmith train.", others: Mapping[str, Any] | None = None
+) -> None:
+    """Strict: every missing, unexpected or mis-shaped weight is named. Raises BundleError. `others`: besides the file's."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        weights = load_file(path)
+        weights = load_file(path) | dict(others or {})
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: not readable ({error}). {way_out}") from error
     own = student.state_dict()

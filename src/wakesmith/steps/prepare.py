@@ -61,7 +61,8 @@ class Settings(config.Settings):
     near_duplicate: float = Field(default=0.8, gt=0, le=1)
     """Likeness of two waveforms, 0..1, from which recordings in different splits count as one."""
     start: str | None = Field(default=None, min_length=1)
-    """The file of `train.start`, where its run had other splits: whom that student learned from is in train here."""
+    """The file of `train.start`, where its run had other splits: whom that student learned from is in train here. `shipped`: all
+    those that come with Wakesmith."""
     n_generated: int = Field(default=150, ge=0)
     """Recordings of 10 s of coloured noise and hum, made when no source has noise: the student must hear what no voice is."""
 
@@ -108,7 +109,7 @@ def run(recipe: Recipe, folder: Path) -> Path:
     if quarantine:
         say(f"prepare: {len(quarantine)} files in quarantine, see {out / 'quarantine.jsonl'}")
     shares = {"train": 1 - settings.dev_share - settings.test_share, "dev": settings.dev_share, "test": settings.test_share}
-    learned = Objects(out, _start.bound(Path(settings.start), found.recordings)) if settings.start else found.recordings
+    learned = Objects(out, _start.bound(settings.start, found.recordings)) if settings.start else found.recordings
     assigned = Objects(out, splits.assign(learned, shares, recipe.seed))
     found = dataclasses.replace(found, recordings=assigned)
     copies = _copies(found, settings.near_duplicate, out)
@@ -116,7 +117,8 @@ def run(recipe: Recipe, folder: Path) -> Path:
     stays[[copy["left_out"] for copy in copies]] = False
     kept = found.only(np.flatnonzero(stays))
     _leakage.tell(kept.recordings, assigned, copies, out)
-    splits.check_needed(splits.count(kept.recordings))
+    others = f" Or share out whom {settings.start} learned from, too: {_start.NEITHER}" if settings.start else ""
+    splits.check_needed(splits.count(kept.recordings), others)
     _store(kept, settings, recipe.seed, out)
     return out
 

@@ -164,6 +164,8 @@ def plain_student(recipe: Recipe, folder: Path) -> dict[str, float]:
     from wakesmith.data.views import ViewStore
     from wakesmith.steps import train
 
+    by_chance = recipe.train.model_copy(update={"start": None})  # a first student would have been taught
+    recipe = recipe.model_copy(update={"train": by_chance})
     settings = recipe.model_dump(mode="json", include=set(PLAIN_READS))
     views = ViewStore.open(folder / "views")
     out = folder / PLAIN / fingerprint("plain", settings, views.fingerprint, views.n_views)[:16]

@@ -57,8 +57,12 @@ def fit(
     if (out / "card.json").exists():
         return _tidied(out)
     out.mkdir(parents=True, exist_ok=True)
+    if start_from is None:
+        recipe = recipe.model_copy(update={"train": _start.settings(recipe)})
     material, arguments = Material(folder, rounds), _arguments(recipe, out)
     _start.check_voices(recipe, material.recordings)
+    if recipe.train.start == _start.SHIPPED and _start.file_of(recipe) is None:
+        say("train: no first student of these settings ships: first weights by chance")
     with ranks.first_goes_first():
         frames = material.features(recipe, out)
     trainer = _trainer(recipe, arguments, material, frames, distil, start_from)
@@ -155,7 +159,6 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     import torch
 
     from wakesmith.steps import _start
-    from wakesmith.steps.export import load_weights
     from wakesmith.training.learner import Learner
     from wakesmith.training.perturb import Perturbation
 
@@ -176,12 +179,9 @@ def _learner(recipe: Recipe, frames: Any, teacher_size: int, distil: bool, start
     learner = Learner(student, losses, perturb)
     if start_from is not None:
         return _taken_up(learner, start_from)
-    if recipe.train.start is not None:
-        load_weights(
-            student,
-            Path(recipe.train.start).expanduser(),
-            "Name another file in train.start, " + _start.WITHOUT.format("train.start"),
-        )
+    first = _start.file_of(recipe)
+    if first is not None:
+        _start.begin(student, first)
     return learner
 
 
