@@ -113,3 +113,5 @@ def test_what_is_missing_is_told_with_the_way_out():
     without = [dataclasses.replace(one, split="test") if one.label == "speech" else one for one in rows]
     with pytest.raises(DataError, match=r"no speech in train, no speech in dev\. Add a source of speech"):
         splits.check_needed(splits.count(without))
+    with pytest.raises(DataError, match=r"with 2 voices or more\. Or do without\.$"):
+        splits.check_needed(splits.count(without), " Or do without.")

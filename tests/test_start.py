@@ -111,6 +111,12 @@ def test_data_start_takes_its_speakers_into_train(tmp_path):
     assert all(splits[4, True][name] == "train" for name in learned)
     assert {"dev", "test"} <= set(splits[4, True].values())
 
+    everybody = [_start._hash(_start.group_of(one)) for one in Lines(run / "prepare" / "recordings.jsonl", Recording)]
+    told = _start.read(tmp_path / "start.safetensors").model_copy(update={"voices": everybody})
+    save_file({"a": np.zeros(1)}, tmp_path / "start.safetensors", {_start.KEY: told.model_dump_json()})
+    with pytest.raises(DataError, match=rf"no wake in dev.* Or share out whom .* too: {_start.NEITHER}"):
+        forge.one(asked, run, "prepare")
+
 
 def test_the_card_tells_what_the_student_before_it_learned_from(run, recipe, weights, tmp_path):
     told = _start.read(weights)
@@ -222,15 +228,17 @@ def test_what_it_learned_from_stands_in_the_documents():
             assert one.name in documents, f"{path.name}: {one.name} ({one.licence})"
 
 
-def test_a_training_that_begins_with_another_takes_its_own_steps_and_rate(run, recipe, weights):
-    asked = recipe(start=str(weights), steps=7, start_steps=3, start_rate=0.25, learning_rate=1e-3)
+def test_a_training_that_begins_with_another_takes_its_own_steps_and_rate(run, recipe, weights, capsys):
+    shares = {"start_steps_share": 0.5, "start_rate_share": 0.25}
+    asked = recipe(start=str(weights), steps=6, learning_rate=1e-3, **shares)
     forge.one(asked, run, "train")
     metrics = [json.loads(line) for line in (run / "train" / "metrics.jsonl").read_text().splitlines()]
-    by_chance = recipe(steps=7, start_steps=3, start_rate=0.25, learning_rate=1e-3)
+    by_chance = recipe(steps=6, learning_rate=1e-3, **shares)
 
     assert max(one["step"] for one in metrics) == 3
     assert _start.settings(asked).learning_rate == 0.25 * 1e-3
-    assert (_start.settings(by_chance).steps, _start.settings(by_chance).learning_rate) == (7, 1e-3)
+    assert (_start.settings(by_chance).steps, _start.settings(by_chance).learning_rate) == (6, 1e-3)
+    assert "begins with the student of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

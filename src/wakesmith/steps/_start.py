@@ -19,6 +19,7 @@ from wakesmith.data.audio_store import RECORDINGS
 from wakesmith.data.records import Lines, Recording
 from wakesmith.data.splits import Group, group_of
 from wakesmith.errors import ConfigError, DataError
+from wakesmith.progress import say
 
 if TYPE_CHECKING:
     from wakesmith.steps._recipe import Recipe
@@ -110,8 +111,17 @@ def settings(recipe: Recipe) -> Train:
     train = recipe.train
     if file_of(recipe) is None:
         return train
-    rate = train.learning_rate * train.start_rate
-    return train.model_copy(update={"steps": train.start_steps or train.steps, "learning_rate": rate})
+    steps, rate = max(1, round(train.steps * train.start_steps_share)), train.learning_rate * train.start_rate_share
+    return train.model_copy(update={"steps": steps, "learning_rate": rate})
+
+
+def tell(recipe: Recipe) -> None:
+    """Where the training begins, when that was asked for; `recipe` with the settings that hold then."""
+    path, train = file_of(recipe), recipe.train
+    if path is not None:
+        say(f"train: begins with the student of {path if train.start != SHIPPED else path.name}, {train.steps} steps")
+    elif train.start == SHIPPED:
+        say("train: no first student of these settings ships: first weights by chance")
 
 
 def begin(student: Any, path: Path) -> None:

@@ -27,9 +27,9 @@ class Settings(config.Settings):
     """RUN/train/model.safetensors of another run, whose student is the first one here: of the same `features` and `student`.
     None of its speakers may judge this run: those of its seed and sources do not, and `data.start` sees to the others. `shipped`:
     the one of these settings that comes with Wakesmith, and by chance where none does. null: weights drawn by chance."""
-    start_steps: int | None = Field(default=None, ge=1)
-    """In place of `steps`, where the training begins with another run's student, or one that ships. null: `steps`."""
-    start_rate: float = Field(default=1.0, gt=0, le=1)
+    start_steps_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of `steps`, where the training begins with another run's student or one that ships."""
+    start_rate_share: float = Field(default=1.0, gt=0, le=1)
     """Share of `learning_rate` there: a high one unlearns what that student knows."""
     steps: int = Field(default=1500, ge=1)
     """Of the optimiser."""

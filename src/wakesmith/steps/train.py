@@ -59,10 +59,9 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     if start_from is None:
         recipe = recipe.model_copy(update={"train": _start.settings(recipe)})
+        _start.tell(recipe)
     material, arguments = Material(folder, rounds), _arguments(recipe, out)
     _start.check_voices(recipe, material.recordings)
-    if recipe.train.start == _start.SHIPPED and _start.file_of(recipe) is None:
-        say("train: no first student of these settings ships: first weights by chance")
     with ranks.first_goes_first():
         frames = material.features(recipe, out)
     trainer = _trainer(recipe, arguments, material, frames, distil, start_from)
