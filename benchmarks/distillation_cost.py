@@ -24,7 +24,7 @@ import torch
 
 from wakesmith import registry
 from wakesmith.audio import to_int16
-from wakesmith.config import read_yaml, teacher_named
+from wakesmith.config import teacher_named
 from wakesmith.data.records import LABELS, Clip, Recording, save_jsonl
 from wakesmith.data.views import ViewStore
 from wakesmith.progress import mute
@@ -125,7 +125,7 @@ def bare_ms(recipe: Any, folder: Path, group_rows: int = _norm.GROUP_ROWS) -> li
 
 def of_preset(name: str) -> dict[str, Any]:
     """What of a preset makes a step as long as it is; its teacher's head, which is trained beforehand, is made in two epochs."""
-    own = read_yaml(_recipe.PRESETS / f"{name}.yaml")
+    own = _recipe.preset_named(name)
     train = {key: own["train"][key] for key in ("batch", "band_gain", "class_shares") if key in own["train"]}
     return {"student": own["student"], "losses": own["losses"], "teach": {**own["teach"], **QUICKLY}, "train": train}
 

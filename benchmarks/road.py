@@ -18,7 +18,6 @@ import yaml
 from scale import STEPS, measured
 
 from wakesmith import tables
-from wakesmith.config import read_yaml
 from wakesmith.steps import _recipe
 
 ROAD = ("speak", *STEPS)
@@ -35,7 +34,7 @@ def main() -> None:
     if chosen.before and not (chosen.before / "wakesmith").is_dir():
         parser.error(f"--before {chosen.before}: expected a folder that holds the package wakesmith")
 
-    values = {**read_yaml(_recipe.PRESETS / f"{chosen.preset}.yaml"), "phrase": chosen.phrase}
+    values = {**_recipe.preset_named(chosen.preset), "phrase": chosen.phrase}
     now = road(chosen.folder / "now", values, Path(_recipe.__file__).parents[2])
     before = road(chosen.folder / "before", values, chosen.before) if chosen.before else None
     print("\n".join(tables.markdown(table(now, before))))

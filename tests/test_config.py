@@ -128,3 +128,22 @@ def test_a_wrong_setting_is_told_alone_and_not_what_its_default_would_clash_with
 
     assert "student.width" in str(caught.value)
     assert "segments" not in str(caught.value)
+
+
+def test_a_file_of_settings_may_stand_on_a_preset(tmp_path):
+    own = tmp_path / "mine.yaml"
+    own.write_text("preset: standard\ntrain: {steps: 12}\n")
+
+    made, under = (_recipe.load({"phrase": "hey nova"}, preset=name) for name in (str(own), "standard"))
+
+    assert made.train.steps == 12
+    assert made == under.model_copy(update={"train": under.train.model_copy(update={"steps": 12})})
+
+
+@pytest.mark.parametrize("under", ["mine", "nothing", "[standard]", "../presets/standard"])
+def test_a_file_stands_on_no_other_than_a_preset(tmp_path, under):
+    own = tmp_path / "mine.yaml"
+    own.write_text(f"preset: {under}\n")
+
+    with pytest.raises(ConfigError, match=r"mine\.yaml: preset: expected one of .*quick, standard, got "):
+        _recipe.load({"phrase": "hey nova"}, preset=str(own))

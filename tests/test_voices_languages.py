@@ -159,7 +159,7 @@ def test_a_phrase_that_no_voice_is_for_is_refused():
 
 
 @needs_espeak
-@pytest.mark.parametrize("preset", ["quick", "standard"])
+@pytest.mark.parametrize("preset", ["quick", "standard", "esphome"])
 def test_every_preset_speaks_spanish_without_hibari(tmp_path, capsys, preset):
     few = {"n_wake": 2, "n_near_miss": 0, "n_speech": 4}
     recipe = _recipe.load({"phrase": "oye nova", "language": "es", "speak": few}, preset=preset)

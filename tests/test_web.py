@@ -79,7 +79,7 @@ def test_a_run_that_has_gone_hides_no_other_in_compare(tmp_path: Path):
     assert "computer" in differ
 
 
-@pytest.mark.parametrize("preset", ["quick", "standard"])
+@pytest.mark.parametrize("preset", ["quick", "standard", "esphome"])
 def test_a_recipe_loses_nothing_on_its_way_through_the_page(preset: str):
     asked = _recipe.load({"phrase": "hey nova"}, preset=preset)
 
@@ -291,6 +291,10 @@ def test_the_documents_and_the_estimate_name_the_same_minutes():
         "standard": [
             re.search(r"--preset standard +# about (\d+) minutes", readme),
             re.search(r"standard \((\d+) minutes", options),
+        ],
+        "esphome": [
+            re.search(r"--preset esphome +# about (\d+) minutes", readme),
+            re.search(r"esphome \((\d+) minutes", options),
         ],
     }
 

@@ -46,7 +46,11 @@ Words = Annotated[
 """The same without need of quotes."""
 Out = Annotated[Path | None, typer.Option(help="The run folder. Default: runs/PHRASE.")]
 Preset = Annotated[
-    str, typer.Option(help="quick (4 minutes), standard (11 minutes, about 30 with Kokoro and recordings), or a YAML file.")
+    str,
+    typer.Option(
+        help="quick (4 minutes), standard (11 minutes, about 30 with Kokoro and recordings), esphome (8 minutes, likewise; for "
+        "an ESP32), or a YAML file."
+    ),
 ]
 Config = Annotated[Path | None, typer.Option(help="A YAML file of settings, over the preset.")]
 

@@ -19,8 +19,9 @@ SPOKEN_S, NATURAL_S = {"espeak": 0.0025, "hibari": 0.01}, 0.8
 round of `mine` beside its training, what it takes to listen to an hour or two."""
 VIEW_S, HEARD_S, ANSWER_S, STEP_S = 0.001, 0.005, 0.004, 0.04
 FIXED_S = {"speak": 2, "prepare": 5, "views": 4, "teach": 12, "label": 3, "train": 20, "export": 4, "evaluate": 12, "mine": 40}
-LAST_LAYER_S, SEARCHED_S, SAID_S = 0.004, 0.002, 0.004
-"""A step of the last layer by itself, a recording that is searched for what comes nearest to the phrase, a phrase in a stream."""
+LAST_LAYER_S, SEARCHED_S, SAID_S, HISTORY_S = 0.004, 0.002, 0.004, 0.004
+"""A step of the last layer by itself, a recording that is searched for what comes nearest to the phrase, a phrase in a stream, a
+view behind `micro` and the seconds that it hears before."""
 
 
 def minutes(recipe: Recipe) -> dict[str, float]:
@@ -34,6 +35,8 @@ def minutes(recipe: Recipe) -> dict[str, float]:
         "speak": _spoken_s(recipe), "views": n_views * VIEW_S, "teach": heard * HEARD_S + _tuned_s(recipe),
         "label": n_views * ANSWER_S, "train": _start.settings(recipe).steps * _step_s(recipe) * recipe.train.batch / 64,
     }  # fmt: skip
+    if recipe.features.name == "micro":
+        work_s["train"] += n_views * HISTORY_S
     work_s["train"] += recipe.train.last_layer_steps * LAST_LAYER_S + recipe.train.last_layer_said * SAID_S
     if recipe.train.last_layer_nearest:
         work_s["train"] += (recipe.speak.n_near_miss + recipe.speak.n_speech) * TRAIN * SEARCHED_S

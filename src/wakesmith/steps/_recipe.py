@@ -215,15 +215,24 @@ def fingerprint(recipe: Recipe, step: str, rounds: Sequence[str] = ()) -> str:
     return run.fingerprint(step, data, [*before, *(rounds if step == "train" else ())])
 
 
+def preset_named(name: str) -> dict[str, Any]:
+    """The settings of a preset, or of a YAML file of one's own, over those of the preset that it names. Raises ConfigError."""
+    known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    if not path.exists():
+        raise ConfigError(f"--preset {name}: there are {', '.join(known)}, or a YAML file of your own.")
+    values = read_yaml(path)
+    under = values.pop("preset", None)
+    if under is None:
+        return values
+    if under not in known:
+        raise ConfigError(f"{path}: preset: expected one of {', '.join(known)}, got {under!r}.")
+    return merge(preset_named(under), values)
+
+
 def load(*layers: dict[str, Any], preset: str | None = None) -> Recipe:
     """Preset under the given layers, later ones winning. Raises ConfigError with every problem."""
-    values: dict[str, Any] = {}
-    if preset is not None:
-        known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
-        path = Path(preset) if preset.endswith((".yaml", ".yml")) else PRESETS / f"{preset}.yaml"
-        if not path.exists():
-            raise ConfigError(f"--preset {preset}: there are {', '.join(known)}, or a YAML file of your own.")
-        values = read_yaml(path)
+    values: dict[str, Any] = {} if preset is None else preset_named(preset)
     for layer in layers:
         values = merge(values, layer)
     recipe: Recipe = parse(Recipe, values)

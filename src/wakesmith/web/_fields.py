@@ -22,7 +22,7 @@ def phrase_and_teacher(runs: Path) -> tuple[Any, ...]:
         )  # fmt: skip
         name = gr.Textbox(value="", label="Name of the run", elem_id="run-name", info=f"Its folder in {runs}.", scale=1)
     with gr.Row(equal_height=False):
-        preset = gr.Radio(PRESETS, value="quick", label="Preset", elem_id="preset", info="quick for a first try.")
+        preset = gr.Radio(PRESETS, value="quick", label="Preset", elem_id="preset", info="quick: a first try; esphome: an ESP32.")
         teachers: list[Any] = [("the preset's", ""), *registry.names("teachers")]
         teacher = gr.Dropdown(
             teachers, value="", label="Teacher", elem_id="teacher", info="Whom it learns from; its folder below."
