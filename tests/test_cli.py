@@ -203,6 +203,16 @@ def test_what_only_a_later_step_needs_is_told_at_once(capsys, tmp_path, command,
     assert not (tmp_path / "run").exists()
 
 
+def test_the_preset_for_devices_fits_the_limits_that_it_names_and_not_the_usual_ones(capsys, tmp_path):
+    """Its file is measured before anything is made."""
+    usual = ("--set", "export.targets=[onnx, esphome]")
+    esphome = plan(tmp_path, "--preset", "esphome")
+
+    assert "the limit is 55,296" in refused(capsys, *esphome, *usual)
+    for fits in (("--set", "student=mixednet", *usual), ()):
+        assert guarded(lambda more=fits: app([str(word) for word in (*esphome, *more)], standalone_mode=False)) == 0
+
+
 @pytest.mark.parametrize(
     ("phrase", "language", "told"),
     [
